@@ -1,0 +1,1 @@
+"""authsvc: an OAuth 2.0 authorization server and OpenID provider."""
