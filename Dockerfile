@@ -1,0 +1,35 @@
+ARG PYTHON_VERSION=3.11
+
+# Everything that is needed to build stays in this stage.
+FROM python:${PYTHON_VERSION}-slim-bookworm AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1
+WORKDIR /src
+RUN python -m venv /opt/build && python -m venv --without-pip /opt/authsvc
+COPY requirements/build.txt requirements/runtime.txt requirements/
+RUN /opt/build/bin/pip install --require-hashes --only-binary :all: -r requirements/build.txt \
+    && /opt/build/bin/pip --python /opt/authsvc/bin/python install \
+        --require-hashes --only-binary :all: -r requirements/runtime.txt
+COPY pyproject.toml README.md ./
+COPY authsvc authsvc
+COPY migrations migrations
+RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+    && /opt/build/bin/pip --python /opt/authsvc/bin/python install \
+        --no-deps --no-index /wheels/authsvc-*.whl
+
+FROM python:${PYTHON_VERSION}-slim-bookworm
+# The development defaults keep var/ and keys/ in the working directory; in production the
+# database and the master key come from outside and the root file system may be read-only.
+RUN groupadd --system --gid 10001 authsvc \
+    && useradd --system --uid 10001 --gid authsvc --no-create-home --home-dir /nonexistent \
+        --shell /usr/sbin/nologin authsvc \
+    && install --directory --owner=authsvc --group=authsvc --mode=0700 /data
+COPY --from=build /opt/authsvc /opt/authsvc
+ENV AUTHSVC_ENV=production PATH=/opt/authsvc/bin:$PATH PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+WORKDIR /data
+# By number, so that Kubernetes can see that it is not root.
+USER 10001:10001
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["/opt/authsvc/bin/python", "-I", "-c", "import http.client, sys; c = http.client.HTTPConnection('127.0.0.1', 8000, timeout=3); c.request('GET', '/healthz'); sys.exit(c.getresponse().status != 200)"]
+ENTRYPOINT ["/opt/authsvc/bin/authsvc"]
+CMD ["serve", "--host", "0.0.0.0", "--port", "8000"]

@@ -1,0 +1,125 @@
+"""The application: everything wired together, in the one place that knows it all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from authsvc import logs
+from authsvc.clock import Clock
+from authsvc.config import ConfigError, Settings, load_settings
+from authsvc.jobs.scheduler import run_schedule
+from authsvc.oauth.server import open_authorization_server
+from authsvc.resources import Resources, open_resources, open_storage
+from authsvc.storage.audit import Origin
+from authsvc.storage.migrations import current_revision, known_revisions, newest_revision
+from authsvc.storage.rate_counters import RateCounters
+from authsvc.web.errors import EXCEPTION_HANDLERS
+from authsvc.web.middleware import RequestMiddleware
+from authsvc.web.people import open_people_edge
+from authsvc.web.rate_limits import RateLimits
+from authsvc.web.routes import CrossOrigin, build_routes
+
+_BACKLOG = 2_048
+_DRAIN_SECONDS = 30
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> Starlette:
+    """Return the ASGI app; what it runs on is opened when it starts.
+
+    Without ``settings`` they come from the environment; raises ConfigError.
+    """
+    settings = settings or load_settings()
+    logs.configure(level=settings.log_level, console=settings.log_format == "console")
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            resources = await stack.enter_async_context(open_resources(settings, clock=clock))
+            await stack.enter_async_context(_serving(app, resources))
+            yield
+
+    return Starlette(
+        lifespan=lifespan,
+        middleware=[
+            Middleware(RequestMiddleware, settings=settings),
+            Middleware(CrossOrigin, issuer=settings.issuer),
+        ],
+        exception_handlers=EXCEPTION_HANDLERS,
+    )
+
+
+@asynccontextmanager
+async def _serving(app: Starlette, resources: Resources) -> AsyncIterator[None]:
+    """Put the routes into ``app`` and keep the background work going."""
+    settings = resources.settings
+    counters = RateCounters(resources.clock)
+    limits = RateLimits(counters, settings.rate_limit_table(), enabled=settings.rate_limits)
+    server = open_authorization_server(resources)
+    edge = open_people_edge(server)
+    app.state.server = server
+    app.state.pages = edge.pages
+    app.state.rate_limits = limits
+    app.router.routes[:] = build_routes(server, edge, limits)
+    async with resources.database.transaction() as tx:
+        await resources.key_rotation.ensure_first_keys(tx, Origin("start"))
+    await resources.keyring.get()
+    resources.password_hashes.prepare()
+    background: list[Coroutine[Any, Any, None]] = [
+        resources.changes.run(),
+        run_schedule(resources),
+    ]
+    if resources.redis is not None and settings.rate_limits:
+        background.append(counters.run(resources.redis))
+    tasks = [asyncio.create_task(work) for work in background]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def check_schema(settings: Settings) -> None:
+    """Raise ConfigError when the database's schema is not the one this version needs.
+
+    A schema that is newer than this version is fine: migrations run while the version
+    before them still serves.
+    """
+    async with open_storage(settings) as (database, _):
+        try:
+            revision = await current_revision(database)
+        except (OSError, TimeoutError) as error:
+            raise ConfigError(f"the database does not answer: {type(error).__name__}") from error
+    if revision is None or (revision != newest_revision() and revision in known_revisions()):
+        raise ConfigError("the database is not migrated: run authsvc db upgrade")
+
+
+def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
+    """Serve until told to stop; raises ConfigError when the schema is not ready.
+
+    On SIGTERM new connections are refused and requests under way are answered.
+    """
+    asyncio.run(check_schema(settings))
+    uvicorn.run(
+        "authsvc.app:create_app",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )

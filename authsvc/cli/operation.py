@@ -1,0 +1,116 @@
+"""What a command works with, opened once and closed in good order."""
+
+import asyncio
+import os
+import pwd
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from authsvc import logs
+from authsvc.cli.refusal import Refused
+from authsvc.config import Settings, load_settings
+from authsvc.oauth.server import AuthorizationServer, open_authorization_server
+from authsvc.protocol.errors import OAuthError
+from authsvc.resources import Resources, open_resources, open_storage
+from authsvc.storage.audit import Origin
+from authsvc.storage.database import Database, unavailable
+from authsvc.storage.migrations import current_revision, known_revisions, newest_revision
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One command at work: on what, and in whose name."""
+
+    server: AuthorizationServer
+    origin: Origin
+
+    @property
+    def resources(self) -> Resources:
+        """Everything that is open."""
+        return self.server.resources
+
+    @property
+    def database(self) -> Database:
+        """The database."""
+        return self.server.resources.database
+
+
+def prepare() -> Settings:
+    """Return the settings, with logs held to what an operator has to see; raises ConfigError."""
+    settings = load_settings()
+    level = "error" if settings.log_level == "error" else "warning"
+    logs.configure(level=level, console=settings.log_format == "console")
+    return settings
+
+
+def operate(work: Callable[[Operation], Awaitable[T]]) -> T:
+    """Run ``work`` on a database that is migrated; raises Refused, ConfigError, OAuthError."""
+    settings = prepare()
+
+    async def opened() -> T:
+        async with open_storage(settings) as (database, _):
+            await check_schema(settings, database)
+        async with open_resources(settings) as resources:
+            return await work(Operation(open_authorization_server(resources), operator()))
+
+    return run(opened())
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work`` in an event loop of its own."""
+    return asyncio.run(work)
+
+
+def operator() -> Origin:
+    """Return who runs the command: the account of the process, not what a variable claims."""
+    number = os.geteuid()
+    try:
+        name = pwd.getpwuid(number).pw_name
+    except KeyError:
+        name = str(number)
+    return Origin(f"cli:{name}")
+
+
+async def check_schema(settings: Settings, database: Database) -> None:
+    """Raise Refused unless the schema is one that this version can work with.
+
+    A newer schema is one: migrations run while the version before them still serves.
+    """
+    revision = await find_revision(settings, database)
+    if revision is None:
+        raise Refused("the database has no tables yet: run `authsvc db upgrade`")
+    if revision != newest_revision() and revision in known_revisions():
+        raise Refused(
+            f"the database is at revision {revision} and this version needs "
+            f"{newest_revision()}: run `authsvc db upgrade`"
+        )
+
+
+async def find_revision(settings: Settings, database: Database) -> str | None:
+    """Return the revision of the schema, None before the first migration.
+
+    Looking does not create a SQLite file. Raises TemporarilyUnavailable.
+    """
+    if database.is_sqlite and not sqlite_path(settings).exists():
+        return None
+    return await reach(current_revision(database))
+
+
+async def reach(question: Awaitable[T]) -> T:
+    """Return the answer of a database; raises TemporarilyUnavailable when it gives none."""
+    try:
+        return await question
+    except OAuthError:
+        raise
+    except Exception as error:
+        # Each driver has errors of its own; the storage tells which mean that it is away.
+        raise unavailable(error) from error
+
+
+def sqlite_path(settings: Settings) -> Path:
+    """Return the file of a SQLite database."""
+    return Path(settings.database_url.removeprefix("sqlite:///"))

@@ -1,0 +1,136 @@
+"""Passwords: which are acceptable, and Argon2id in a bounded pool (RFC 9106).
+
+A hash takes tens of megabytes and milliseconds. So as many are computed at once as there
+are workers, a bounded number waits, and beyond that the answer is 503: a storm of
+sign-ins never starves the rest of the service. argon2-cffi releases the GIL.
+"""
+
+import asyncio
+import os
+import secrets
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import TypeVar
+
+from argon2 import PasswordHasher, Type
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from authsvc.protocol.errors import InvalidRequest, TemporarilyUnavailable
+
+MIN_LENGTH = 8
+MAX_LENGTH = 1024
+
+T = TypeVar("T")
+
+
+def normalize_password(password: str) -> str:
+    """Return the form that is hashed: NFKC, so that every keyboard types the same one.
+
+    Raises InvalidRequest for what is not text, such as half a surrogate pair.
+    """
+    if len(password) > MAX_LENGTH:
+        raise InvalidRequest(f"A password has at most {MAX_LENGTH} characters")
+    try:
+        password.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest("A password is Unicode text") from error
+    return unicodedata.normalize("NFKC", password)
+
+
+def check_new_password(password: str, *, names: tuple[str | None, ...] = ()) -> None:
+    """Raise InvalidRequest when ``password`` is too short, too long, or one everybody tries.
+
+    ``names`` are the account's own names, which are refused as well. There are no rules
+    of composition (NIST SP 800-63B §3.1.1.2).
+    """
+    normal = normalize_password(password)
+    if len(normal) < MIN_LENGTH:
+        raise InvalidRequest(f"A password has at least {MIN_LENGTH} characters")
+    folded = normal.casefold()
+    if folded in _common_passwords() or len(set(folded)) < 3:
+        raise InvalidRequest("This password is among the first that are tried: choose another")
+    if folded in {name.casefold() for name in names if name}:
+        raise InvalidRequest("A password must not be the name of the account")
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    # Imported here: the lists take memory that a process which sets no password need not.
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # noqa: PLC0415  # see above
+
+    return frozenset(word for word in FREQUENCY_LISTS["passwords"] if len(word) >= MIN_LENGTH)
+
+
+class PasswordHashes:
+    """Makes and checks Argon2id hashes, a bounded number at a time."""
+
+    def __init__(
+        self, *, time_cost: int, memory_kib: int, parallelism: int, workers: int, queue: int
+    ) -> None:
+        self._hasher = PasswordHasher(
+            time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism, type=Type.ID
+        )
+        workers = workers or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="argon2")
+        self._room = workers + queue
+        self._decoy: str | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many hashes wait for a worker."""
+        return self._pool._work_queue.qsize()
+
+    async def hash(self, password: str) -> str:
+        """Return the encoded hash of ``password``; raises TemporarilyUnavailable."""
+        normal = normalize_password(password)
+        return await self._run(lambda: self._hasher.hash(normal))
+
+    async def verify(self, password_hash: str | None, password: str) -> bool:
+        """Tell whether ``password`` is the one; without a hash a decoy takes the same time.
+
+        Raises TemporarilyUnavailable when the queue is full.
+        """
+        normal = normalize_password(password)
+        return await self._run(lambda: self._verify(password_hash, normal))
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """Tell whether the hash was made with other parameters than today's."""
+        try:
+            return self._hasher.check_needs_rehash(password_hash)
+        except InvalidHashError:
+            return True
+
+    def close(self) -> None:
+        """Let the workers finish and go."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _verify(self, password_hash: str | None, normal: str) -> bool:
+        # Made in a worker, once: see ``prepare``.
+        self._decoy = self._decoy or self._hasher.hash(secrets.token_urlsafe())
+        try:
+            self._hasher.verify(password_hash or self._decoy, normal)
+        except (VerificationError, InvalidHashError):
+            return False
+        return password_hash is not None
+
+    def prepare(self) -> None:
+        """Compute the decoy's hash now: the first unknown user must not take longer."""
+        self._pool.submit(self._verify, None, "")
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._room <= 0:
+            raise TemporarilyUnavailable(
+                "Too many people are signing in right now",
+                detail="hash queue is full",
+                retry_after=1,
+            )
+        self._room -= 1
+        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        # The place is free when the work is done, not when a caller stops waiting for it.
+        future.add_done_callback(self._leave)
+        return await asyncio.shield(future)
+
+    def _leave(self, _future: object) -> None:
+        self._room += 1

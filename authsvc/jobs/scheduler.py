@@ -1,0 +1,43 @@
+"""Runs the scheduled work of a serving process until it is cancelled."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from authsvc.jobs.chain_audit import chain_audit
+from authsvc.jobs.rotate_keys import rotate_keys
+from authsvc.logs import get_logger
+from authsvc.resources import Resources
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """Work, and the seconds between two runs of it."""
+
+    name: str
+    work: Callable[[Resources], Awaitable[None]]
+    seconds: float
+
+
+SCHEDULE = (
+    Scheduled("rotate_keys", rotate_keys, 300),
+    Scheduled("chain_audit", chain_audit, 30),
+)
+
+
+async def run_schedule(resources: Resources) -> None:
+    """Run all of the schedule; work that fails is logged and tried again at its next time."""
+    async with asyncio.TaskGroup() as tasks:
+        for scheduled in SCHEDULE:
+            tasks.create_task(_run(scheduled, resources))
+
+
+async def _run(scheduled: Scheduled, resources: Resources) -> None:
+    while True:
+        await asyncio.sleep(scheduled.seconds)
+        try:
+            await scheduled.work(resources)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the next run comes
+            log.warning("job_failed", job=scheduled.name, error=type(error).__name__)

@@ -1,0 +1,193 @@
+"""What the service runs on: opened here once, the same for the app, the CLI and tests.
+
+Everything is passed in explicitly; there is no global state.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from authsvc.access.administration import ROLES_REGISTRY, RoleAdministration
+from authsvc.access.role_graph import RoleGraph
+from authsvc.clock import Clock
+from authsvc.config import MASTER_KEY_PATH, ConfigError, Settings
+from authsvc.identity.browser_sessions import BrowserSessions
+from authsvc.identity.login import Login, LoginLimits
+from authsvc.identity.passwords import PasswordHashes
+from authsvc.identity.people import People
+from authsvc.master_key import (
+    MasterKeys,
+    RootSecret,
+    SealError,
+    parse_master_keys,
+    read_or_create_master_key,
+)
+from authsvc.signing.keyring import Keyring, load_keyring
+from authsvc.signing.rotation import REGISTRY as KEYS_REGISTRY
+from authsvc.signing.rotation import KeyRotation
+from authsvc.storage.audit import AuditLog
+from authsvc.storage.changes import Changes
+from authsvc.storage.database import Database, Transaction, open_database
+from authsvc.storage.redis import RedisClient, open_redis
+from authsvc.storage.registry import Snapshot
+from authsvc.storage.revocations import RevocationList
+from authsvc.storage.roles import load_roles
+from authsvc.storage.root_secrets import get_or_create_root_secret
+from authsvc.tokens.opaque import OpaqueHash
+from authsvc.tokens.revocation import Revoker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Everything that outlives a request."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    redis: RedisClient | None
+    changes: Changes
+    master_keys: MasterKeys
+    root: RootSecret
+    opaque_hash: OpaqueHash
+    audit: AuditLog
+    keyring: Snapshot[Keyring]
+    key_rotation: KeyRotation
+    role_graph: Snapshot[RoleGraph]
+    role_administration: RoleAdministration
+    revocations: RevocationList
+    revoker: Revoker
+    password_hashes: PasswordHashes
+    sessions: BrowserSessions
+    login: Login
+    people: People
+
+
+def load_master_keys(settings: Settings) -> MasterKeys:
+    """Return the master keys that are set, or those of the key file; raises ConfigError."""
+    if settings.master_key is not None:
+        text, source = settings.master_key.get_secret_value(), "AUTHSVC_MASTER_KEY"
+    else:
+        text, source = read_or_create_master_key(Path(MASTER_KEY_PATH)), str(MASTER_KEY_PATH)
+    try:
+        return parse_master_keys(text)
+    except ValueError as error:
+        raise ConfigError(f"{source} holds a value that is not shown; {error}") from error
+
+
+@asynccontextmanager
+async def open_storage(
+    settings: Settings, *, timeout: float | None = None
+) -> AsyncIterator[tuple[Database, RedisClient | None]]:
+    """Open the database and Redis; ``timeout`` (seconds) replaces the database's."""
+    database = open_database(
+        settings.database_url,
+        pool_size=settings.database_pool_size,
+        timeout=timeout or settings.database_timeout.total_seconds(),
+    )
+    redis = open_redis(settings.redis_url.get_secret_value()) if settings.redis_url else None
+    try:
+        yield database, redis
+    finally:
+        if redis is not None:
+            await redis.aclose()
+        await database.close()
+
+
+@asynccontextmanager
+async def open_resources(
+    settings: Settings, *, clock: Clock | None = None
+) -> AsyncIterator[Resources]:
+    """Open everything; raises ConfigError when no master key opens what is stored."""
+    clock = clock or Clock()
+    master_keys = load_master_keys(settings)
+    async with AsyncExitStack() as stack:
+        database, redis = await stack.enter_async_context(open_storage(settings))
+        try:
+            async with database.transaction() as tx:
+                root = await get_or_create_root_secret(tx, master_keys, now=clock.now())
+        except SealError as error:
+            raise ConfigError(f"the master key is not that of this database: {error}") from error
+        resources = _wire(settings, clock, master_keys, root, database, redis)
+        stack.callback(resources.password_hashes.close)
+        yield resources
+
+
+def _wire(
+    settings: Settings,
+    clock: Clock,
+    master_keys: MasterKeys,
+    root: RootSecret,
+    database: Database,
+    redis: RedisClient | None,
+) -> Resources:
+    changes = Changes(database, redis)
+    audit = AuditLog(root.derive("audit"))
+    opaque_hash = OpaqueHash(root)
+    revocations = RevocationList(database, redis, changes, clock)
+    revoker = Revoker(revocations, clock, access_token_ttl=settings.access_token_ttl)
+    sessions = BrowserSessions(
+        opaque_hash, clock, ttl=settings.session_ttl, idle_ttl=settings.session_idle_ttl
+    )
+    hashes = PasswordHashes(
+        time_cost=settings.argon2_time_cost,
+        memory_kib=settings.argon2_memory_kib,
+        parallelism=settings.argon2_parallelism,
+        workers=settings.argon2_workers,
+        queue=settings.argon2_queue,
+    )
+
+    async def read_keyring(tx: Transaction) -> Keyring:
+        return await load_keyring(tx, master_keys)
+
+    async def read_role_graph(tx: Transaction) -> RoleGraph:
+        return RoleGraph(await load_roles(tx))
+
+    return Resources(
+        settings=settings,
+        clock=clock,
+        database=database,
+        redis=redis,
+        changes=changes,
+        master_keys=master_keys,
+        root=root,
+        opaque_hash=opaque_hash,
+        audit=audit,
+        keyring=Snapshot(database, changes, KEYS_REGISTRY, read_keyring),
+        key_rotation=KeyRotation(
+            master_keys,
+            changes,
+            audit,
+            clock,
+            jwks_max_age=settings.jwks_max_age,
+            retired_ttl=settings.key_retired_ttl,
+        ),
+        role_graph=Snapshot(database, changes, ROLES_REGISTRY, read_role_graph),
+        role_administration=RoleAdministration(changes, audit, clock),
+        revocations=revocations,
+        revoker=revoker,
+        password_hashes=hashes,
+        sessions=sessions,
+        login=Login(
+            database,
+            hashes,
+            opaque_hash,
+            root,
+            sessions,
+            audit,
+            clock,
+            _login_limits(settings),
+        ),
+        people=People(hashes, revoker, audit, clock),
+    )
+
+
+def _login_limits(settings: Settings) -> LoginLimits:
+    return LoginLimits(
+        account=settings.login_account_attempts,
+        account_everywhere=settings.login_account_attempts_everywhere,
+        address=settings.login_address_attempts,
+        delay=settings.login_delay,
+        delay_max=settings.login_delay_max,
+        window=settings.login_window,
+    )

@@ -1,0 +1,136 @@
+"""Authorization codes: stored as keyed hashes, consumed once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+
+from authsvc.storage.database import Transaction
+from authsvc.storage.schema import authorization_codes
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationCode:
+    """What a code stands for. Its identifier becomes that of the token family."""
+
+    id: str
+    client_id: str
+    user_id: str
+    session_id: str
+    redirect_uri: str
+    redirect_uri_sent: bool
+    scope: str
+    resources: Sequence[str]
+    nonce: str | None
+    code_challenge: str | None
+    created_at: datetime
+    expires_at: datetime
+
+
+_COLUMNS = (
+    authorization_codes.c.id,
+    authorization_codes.c.client_id,
+    authorization_codes.c.user_id,
+    authorization_codes.c.session_id,
+    authorization_codes.c.redirect_uri,
+    authorization_codes.c.redirect_uri_sent,
+    authorization_codes.c.scope,
+    authorization_codes.c.resources,
+    authorization_codes.c.nonce,
+    authorization_codes.c.code_challenge,
+    authorization_codes.c.created_at,
+    authorization_codes.c.expires_at,
+)
+
+
+async def save_authorization_code(
+    tx: Transaction, code_hash: bytes, code: AuthorizationCode
+) -> None:
+    """Store a code."""
+    await tx.execute(
+        authorization_codes.insert().values(
+            code_hash=code_hash,
+            id=code.id,
+            client_id=code.client_id,
+            user_id=code.user_id,
+            session_id=code.session_id,
+            redirect_uri=code.redirect_uri,
+            redirect_uri_sent=code.redirect_uri_sent,
+            scope=code.scope,
+            resources=list(code.resources),
+            nonce=code.nonce,
+            code_challenge=code.code_challenge,
+            created_at=code.created_at,
+            expires_at=code.expires_at,
+        )
+    )
+
+
+async def consume_authorization_code(
+    tx: Transaction, code_hash: bytes, *, client_id: str, now: datetime
+) -> AuthorizationCode | None:
+    """Spend the client's code and return what it stands for.
+
+    One statement: of any number of callers one gets it, the others None. A code of
+    another client is left as it is.
+    """
+    row = (
+        await tx.execute(
+            update(authorization_codes)
+            .where(
+                authorization_codes.c.code_hash == code_hash,
+                authorization_codes.c.client_id == client_id,
+                authorization_codes.c.consumed_at.is_(None),
+                authorization_codes.c.expires_at > now,
+            )
+            .values(consumed_at=now)
+            .returning(*_COLUMNS)
+        )
+    ).first()
+    return None if row is None else AuthorizationCode(*row.tuple())
+
+
+async def find_consumed_code(tx: Transaction, code_hash: bytes) -> tuple[str, str] | None:
+    """Return the identifier and the client of a code that was spent, or None."""
+    row = (
+        await tx.execute(
+            select(authorization_codes.c.id, authorization_codes.c.client_id).where(
+                authorization_codes.c.code_hash == code_hash,
+                authorization_codes.c.consumed_at.is_not(None),
+            )
+        )
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
+async def void_codes_of_user(tx: Transaction, user_id: str, *, now: datetime) -> list[str]:
+    """Spend the person's codes that were not; return the identifiers of all recent ones."""
+    await tx.execute(
+        update(authorization_codes)
+        .where(
+            authorization_codes.c.user_id == user_id,
+            authorization_codes.c.consumed_at.is_(None),
+        )
+        .values(consumed_at=now)
+    )
+    rows = await tx.execute(
+        select(authorization_codes.c.id).where(
+            authorization_codes.c.user_id == user_id, authorization_codes.c.expires_at > now
+        )
+    )
+    return list(rows.scalars())
+
+
+async def void_codes_of_session(tx: Transaction, session_id: str, *, now: datetime) -> list[str]:
+    """Spend the codes of a session that were not; return their identifiers."""
+    rows = await tx.execute(
+        update(authorization_codes)
+        .where(
+            authorization_codes.c.session_id == session_id,
+            authorization_codes.c.consumed_at.is_(None),
+        )
+        .values(consumed_at=now)
+        .returning(authorization_codes.c.id)
+    )
+    return list(rows.scalars())

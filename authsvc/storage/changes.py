@@ -1,0 +1,169 @@
+"""How a process learns that what it keeps in memory has changed elsewhere.
+
+Clients, roles and signing keys are kept in memory. Each change bumps a version in
+the database, in the same transaction, and is announced over Redis once it is
+durable. While the announcements are known to arrive (the process hears its own
+heartbeat), memory is current. Otherwise ``ensure_current`` compares versions with
+the database at each request: slower, and never stale.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from sqlalchemy import select
+
+from authsvc.logs import get_logger
+from authsvc.protocol.errors import OAuthError
+from authsvc.storage.database import Database, Transaction
+from authsvc.storage.redis import REDIS_ERRORS, RedisClient
+from authsvc.storage.schema import registry_versions
+from authsvc.storage.upsert import insert_into
+
+log = get_logger(__name__)
+
+CHANNEL = "authsvc:changes"
+HEARTBEAT = 0.2
+"""Seconds between heartbeats."""
+SILENCE = 0.8
+"""Seconds without a heartbeat after which memory is not trusted any more."""
+POLL = 1.0
+"""Seconds between look-ups in the database that catch an announcement that was lost."""
+
+Message = dict[str, Any]
+
+
+class Changes:
+    """Announces changes, hears of them, and says whether hearing works."""
+
+    def __init__(self, database: Database, redis: RedisClient | None) -> None:
+        self._database = database
+        self._redis = redis
+        self._versions: dict[str, int] = {}
+        self._watchers: dict[str, Callable[[], None]] = {}
+        self._listeners: dict[str, Callable[[Any], None]] = {}
+        self._reloaders: list[Callable[[bool], Awaitable[None]]] = []
+        self._heard_at = float("-inf")
+
+    @property
+    def live(self) -> bool:
+        """Whether announcements of other processes are known to arrive."""
+        return time.monotonic() - self._heard_at < SILENCE
+
+    def watch(self, name: str, invalidate: Callable[[], None]) -> None:
+        """Have ``invalidate`` called whenever the registry ``name`` changed."""
+        self._watchers[name] = invalidate
+
+    def listen(
+        self,
+        kind: str,
+        hear: Callable[[Any], None],
+        reload: Callable[[bool], Awaitable[None]],
+    ) -> None:
+        """Have ``hear`` called with each announced ``kind``.
+
+        ``reload`` reads from the database: everything (True) when the subscription was
+        made anew, what is recent (False) at each poll.
+        """
+        self._listeners[kind] = hear
+        self._reloaders.append(reload)
+
+    async def bump(self, tx: Transaction, name: str) -> None:
+        """Record in ``tx`` that the registry ``name`` changed; announce it afterwards."""
+        statement = (await insert_into(tx, registry_versions)).values(name=name, version=1)
+        await tx.execute(
+            statement.on_conflict_do_update(
+                index_elements=[registry_versions.c.name],
+                set_={"version": registry_versions.c.version + 1},
+            )
+        )
+
+        async def announce() -> None:
+            self._watchers.get(name, lambda: None)()
+            await self.announce({"registry": name})
+
+        tx.after_commit(announce)
+
+    async def announce(self, message: Message) -> None:
+        """Tell every process; without Redis they find it in the database."""
+        if self._redis is None:
+            return
+        try:
+            await self._redis.publish(CHANNEL, orjson.dumps(message))
+        except REDIS_ERRORS as error:
+            log.warning("announcement_failed", error=type(error).__name__)
+
+    async def ensure_current(self) -> None:
+        """Drop from memory what changed; free of cost while announcements arrive."""
+        if not self.live:
+            async with self._database.reading() as tx:
+                await self._compare_versions(tx)
+
+    async def run(self) -> None:
+        """Hear announcements until cancelled, and subscribe again whenever that fails."""
+        if self._redis is None:
+            return
+        while True:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._hear(self._redis))
+                    tasks.create_task(self._poll())
+            except* (*REDIS_ERRORS, OAuthError) as errors:
+                self._heard_at = float("-inf")
+                log.warning("announcements_lost", error=type(errors.exceptions[0]).__name__)
+                await asyncio.sleep(HEARTBEAT)
+
+    async def _hear(self, redis: RedisClient) -> None:
+        pubsub = redis.pubsub()
+        try:
+            await pubsub.subscribe(CHANNEL)
+            beat = orjson.dumps({"beat": id(self)})
+            synced, beat_at = False, 0.0
+            while True:
+                if time.monotonic() - beat_at >= HEARTBEAT:
+                    await redis.publish(CHANNEL, beat)
+                    beat_at = time.monotonic()
+                received = await pubsub.get_message(
+                    ignore_subscribe_messages=True, timeout=HEARTBEAT
+                )
+                if received is None:
+                    continue
+                if not synced:
+                    # Subscribed first, read afterwards: nothing falls between the two.
+                    await self._resync(everything=True)
+                    synced = True
+                self._receive(orjson.loads(received["data"]))
+        finally:
+            self._heard_at = float("-inf")
+            await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis leaves it untyped
+
+    async def _poll(self) -> None:
+        while True:
+            await asyncio.sleep(POLL)
+            if self.live:
+                await self._resync(everything=False)
+
+    async def _resync(self, *, everything: bool) -> None:
+        async with self._database.reading() as tx:
+            await self._compare_versions(tx)
+        for reload in self._reloaders:
+            await reload(everything)
+
+    async def _compare_versions(self, tx: Transaction) -> None:
+        rows = await tx.execute(select(registry_versions.c.name, registry_versions.c.version))
+        versions = {name: version for name, version in rows}
+        changed = [name for name, version in versions.items() if self._versions.get(name) != version]
+        self._versions = versions
+        for name in changed:
+            self._watchers.get(name, lambda: None)()
+
+    def _receive(self, message: Message) -> None:
+        if message.get("beat") == id(self):
+            self._heard_at = time.monotonic()
+        elif "registry" in message:
+            self._watchers.get(message["registry"], lambda: None)()
+        for kind, hear in self._listeners.items():
+            if kind in message:
+                hear(message[kind])

@@ -1,0 +1,150 @@
+"""Clients' rows, their secrets and the roles they hold, read together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from authsvc.protocol.errors import Conflict, NotFound
+from authsvc.storage.database import Transaction
+from authsvc.storage.identifiers import new_id
+from authsvc.storage.schema import client_roles, client_secrets, clients
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRow:
+    """The keyed hash of one client secret."""
+
+    secret_hash: bytes
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRow:
+    """A client as it is stored."""
+
+    client_id: str
+    metadata: Mapping[str, Any]
+    created_at: datetime
+    updated_at: datetime
+    secrets: tuple[SecretRow, ...]
+    role_ids: tuple[str, ...]
+
+
+async def create_client(
+    tx: Transaction, client_id: str, metadata: Mapping[str, Any], *, now: datetime
+) -> None:
+    """Store a new client; raises Conflict when the identifier is taken."""
+    try:
+        await tx.execute(
+            clients.insert().values(
+                client_id=client_id, metadata=dict(metadata), created_at=now, updated_at=now
+            )
+        )
+    except IntegrityError as error:
+        raise Conflict("There is a client with this client_id already") from error
+
+
+async def find_client(tx: Transaction, client_id: str) -> ClientRow | None:
+    """Return the client with its secrets and roles, or None."""
+    found = await _read(tx, [client_id])
+    return found[0] if found else None
+
+
+async def list_clients(tx: Transaction, *, after: str | None, limit: int) -> list[ClientRow]:
+    """Return up to ``limit`` clients by identifier, from the one after ``after`` on."""
+    statement = select(clients.c.client_id).order_by(clients.c.client_id).limit(limit)
+    if after is not None:
+        statement = statement.where(clients.c.client_id > after)
+    return await _read(tx, list((await tx.execute(statement)).scalars()))
+
+
+async def update_client(
+    tx: Transaction, client_id: str, metadata: Mapping[str, Any], *, now: datetime
+) -> None:
+    """Replace the client's metadata; raises NotFound."""
+    rows = await tx.execute(
+        update(clients)
+        .where(clients.c.client_id == client_id)
+        .values(metadata=dict(metadata), updated_at=now)
+        .returning(clients.c.client_id)
+    )
+    if rows.first() is None:
+        raise NotFound("There is no such client")
+
+
+async def delete_client(tx: Transaction, client_id: str) -> None:
+    """Delete the client and all that hangs on the row; raises NotFound."""
+    rows = await tx.execute(
+        delete(clients).where(clients.c.client_id == client_id).returning(clients.c.client_id)
+    )
+    if rows.first() is None:
+        raise NotFound("There is no such client")
+
+
+async def add_secret(
+    tx: Transaction, client_id: str, secret_hash: bytes, *, now: datetime
+) -> None:
+    """Store the hash of one more secret of the client."""
+    await tx.execute(
+        client_secrets.insert().values(
+            id=new_id(now), client_id=client_id, secret_hash=secret_hash, created_at=now
+        )
+    )
+
+
+async def expire_secrets(tx: Transaction, client_id: str, *, at: datetime) -> None:
+    """Let every secret the client has now end at ``at``, those that end sooner apart."""
+    secret = client_secrets.c
+    await tx.execute(
+        update(client_secrets)
+        .where(
+            secret.client_id == client_id,
+            or_(secret.expires_at.is_(None), secret.expires_at > at),
+        )
+        .values(expires_at=at)
+    )
+    await tx.execute(
+        delete(client_secrets).where(secret.client_id == client_id, secret.expires_at < at)
+    )
+
+
+async def _read(tx: Transaction, client_ids: Sequence[str]) -> list[ClientRow]:
+    if not client_ids:
+        return []
+    secrets: dict[str, list[SecretRow]] = {}
+    secret = client_secrets.c
+    for client_id, secret_hash, expires_at in await tx.execute(
+        select(secret.client_id, secret.secret_hash, secret.expires_at)
+        .where(secret.client_id.in_(client_ids))
+        .order_by(secret.id.desc())
+    ):
+        secrets.setdefault(client_id, []).append(SecretRow(secret_hash, expires_at))
+    role_ids: dict[str, list[str]] = {}
+    for client_id, role_id in await tx.execute(
+        select(client_roles.c.client_id, client_roles.c.role_id).where(
+            client_roles.c.client_id.in_(client_ids)
+        )
+    ):
+        role_ids.setdefault(client_id, []).append(role_id)
+    rows = await tx.execute(
+        select(
+            clients.c.client_id, clients.c.metadata, clients.c.created_at, clients.c.updated_at
+        )
+        .where(clients.c.client_id.in_(client_ids))
+        .order_by(clients.c.client_id)
+    )
+    return [
+        ClientRow(
+            client_id,
+            metadata,
+            created_at,
+            updated_at,
+            tuple(secrets.get(client_id, ())),
+            tuple(role_ids.get(client_id, ())),
+        )
+        for client_id, metadata, created_at, updated_at in rows
+    ]

@@ -1,0 +1,73 @@
+"""Redis: one client per process, for a single server, Sentinel or Cluster.
+
+Each command is bounded in time, and Redis away is an expected state: callers catch
+``REDIS_ERRORS`` and go on from the database.
+"""
+
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.sentinel import Sentinel
+from redis.exceptions import RedisError
+
+REDIS_ERRORS = (RedisError, OSError, TimeoutError)
+TIMEOUT = 0.5
+"""Seconds a connection or a command may take."""
+
+RedisClient = Redis | RedisCluster
+
+
+def open_redis(url: str) -> RedisClient:
+    """Return a client for ``url``; nothing is connected yet.
+
+    Forms: ``redis://`` and ``rediss://`` (TLS) for one server,
+    ``redis+sentinel://[:PASSWORD@]HOST[:PORT],HOST…/SERVICE[/DB]`` for Sentinel, and
+    ``redis+cluster://`` or ``rediss+cluster://`` for Cluster.
+    """
+    options: dict[str, Any] = {
+        "socket_timeout": TIMEOUT,
+        "socket_connect_timeout": TIMEOUT,
+        "health_check_interval": 15,
+    }
+    scheme = urlsplit(url).scheme
+    if scheme == "redis+sentinel":
+        return _open_sentinel(url, options)
+    if scheme.endswith("+cluster"):
+        return _open_cluster(url, options)
+    return Redis.from_url(url, **options)
+
+
+def _hosts(url: str, port: int) -> list[tuple[str, int]]:
+    hosts = urlsplit(url).netloc.rpartition("@")[2].split(",")
+    pairs = (host.rpartition(":") if ":" in host else (host, "", port) for host in hosts)
+    return [(str(name), int(number)) for name, _, number in pairs]
+
+
+def _credentials(url: str) -> dict[str, Any]:
+    user, _, password = urlsplit(url).netloc.rpartition("@")[0].partition(":")
+    given = {"username": unquote(user), "password": unquote(password)}
+    return {name: value for name, value in given.items() if value}
+
+
+def _open_sentinel(url: str, options: dict[str, Any]) -> RedisClient:
+    service, _, number = urlsplit(url).path.strip("/").partition("/")
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]  # redis leaves it untyped
+        _hosts(url, 26379),
+        sentinel_kwargs=options,
+        db=int(number or 0),
+        **_credentials(url),
+        **options,
+    )
+    client: Redis = sentinel.master_for(service or "mymaster")
+    return client
+
+
+def _open_cluster(url: str, options: dict[str, Any]) -> RedisClient:
+    nodes = [ClusterNode(host, port) for host, port in _hosts(url, 6379)]
+    tls = urlsplit(url).scheme.startswith("rediss")
+    ca_file = parse_qs(urlsplit(url).query).get("ssl_ca_certs", [None])[0]
+    if tls and ca_file:
+        options["ssl_ca_certs"] = ca_file
+    return RedisCluster(startup_nodes=nodes, ssl=tls, **_credentials(url), **options)

@@ -1,0 +1,197 @@
+"""The revocation list: the database is the truth, Redis shares it, each process keeps it.
+
+An entry names a token, a family, a session, a user or a client, and makes every access
+token of it that was issued at or before ``issued_before`` invalid. Entries outlive the
+last token they concern and then go.
+
+While announcements arrive, a check costs a look into memory. Otherwise it asks the
+database, never Redis: a Redis that was flushed has forgotten, the database has not.
+Redis holds the list, with each entry's remaining life as its TTL, for the services
+that share it (``authsvc.guard``).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import and_, or_, select
+
+from authsvc.clock import Clock
+from authsvc.logs import get_logger
+from authsvc.storage.changes import Changes
+from authsvc.storage.database import Database, Transaction
+from authsvc.storage.redis import REDIS_ERRORS, RedisClient
+from authsvc.storage.schema import revocations
+from authsvc.storage.upsert import insert_into
+
+log = get_logger(__name__)
+
+Kind = Literal["token", "family", "session", "user", "client"]
+KEY_PREFIX = "authsvc:revoked:"
+COMPLETE = "authsvc:revoked"
+"""The key that says that Redis holds the whole list; gone when Redis was flushed."""
+_RECENT = timedelta(seconds=10)
+_COMPLETE_TTL = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """One entry of the list."""
+
+    kind: Kind
+    value: str
+    issued_before: datetime
+    expires_at: datetime
+
+
+class RevocationList:
+    """Adds entries, shares them, and answers whether a token is on the list."""
+
+    def __init__(
+        self, database: Database, redis: RedisClient | None, changes: Changes, clock: Clock
+    ) -> None:
+        self._database = database
+        self._redis = redis
+        self._changes = changes
+        self._clock = clock
+        self._entries: dict[tuple[str, str], tuple[datetime, datetime]] = {}
+        changes.listen("revoked", self._hear, self._reload)
+
+    async def add(self, tx: Transaction, entries: Sequence[Revocation]) -> None:
+        """Write ``entries`` in ``tx``; once durable they count in every process."""
+        if not entries:
+            return
+        now = self._clock.now()
+        for entry in entries:
+            statement = (await insert_into(tx, revocations)).values(
+                kind=entry.kind,
+                value=entry.value,
+                issued_before=entry.issued_before,
+                created_at=now,
+                expires_at=entry.expires_at,
+            )
+            await tx.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[revocations.c.kind, revocations.c.value],
+                    set_={
+                        "issued_before": statement.excluded.issued_before,
+                        "created_at": statement.excluded.created_at,
+                        "expires_at": statement.excluded.expires_at,
+                    },
+                )
+            )
+        tx.after_commit(lambda: self._share(entries))
+
+    async def is_revoked(self, identities: Iterable[tuple[Kind, str]], issued_at: datetime) -> bool:
+        """Tell whether one of ``identities`` is listed for what was issued at ``issued_at``.
+
+        Raises TemporarilyUnavailable rather than guess.
+        """
+        if self._changes.live:
+            for identity in identities:
+                entry = self._entries.get(identity)
+                if entry is not None and issued_at <= entry[0]:
+                    return True
+            return False
+        return await self._ask_database(identities, issued_at)
+
+    async def _ask_database(
+        self, identities: Iterable[tuple[Kind, str]], issued_at: datetime
+    ) -> bool:
+        listed = or_(
+            *(
+                and_(revocations.c.kind == kind, revocations.c.value == value)
+                for kind, value in identities
+            )
+        )
+        async with self._database.reading() as tx:
+            rows = await tx.execute(
+                select(revocations.c.kind)
+                .where(listed, revocations.c.issued_before >= issued_at)
+                .limit(1)
+            )
+            return rows.first() is not None
+
+    async def _share(self, entries: Sequence[Revocation]) -> None:
+        for entry in entries:
+            self._keep(entry)
+        await self._write_redis(entries)
+        await self._changes.announce({"revoked": [_pack(entry) for entry in entries]})
+
+    async def _write_redis(self, entries: Sequence[Revocation]) -> None:
+        if self._redis is None:
+            return
+        now = self._clock.now()
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            for entry in entries:
+                life = max(entry.expires_at - now, timedelta(seconds=1))
+                before = int(entry.issued_before.timestamp() * 1000)
+                _ = pipeline.set(f"{KEY_PREFIX}{entry.kind}:{entry.value}", before, px=life)
+            await pipeline.execute()
+        except REDIS_ERRORS as error:
+            log.warning("revocation_not_shared", error=type(error).__name__)
+
+    async def _reload(self, everything: bool) -> None:
+        """Read what memory may lack; write the whole list to a Redis that has lost it."""
+        now = self._clock.now()
+        complete = await self._redis_is_complete()
+        statement = select(
+            revocations.c.kind,
+            revocations.c.value,
+            revocations.c.issued_before,
+            revocations.c.expires_at,
+        ).where(revocations.c.expires_at > now)
+        if complete and not everything:
+            statement = statement.where(revocations.c.created_at > now - _RECENT)
+        async with self._database.reading() as tx:
+            entries = [Revocation(*row) for row in await tx.execute(statement)]
+        for entry in entries:
+            self._keep(entry)
+        if not complete:
+            await self._write_redis(entries)
+        await self._mark_complete(anew=not complete)
+        self._forget_expired(now)
+
+    async def _redis_is_complete(self) -> bool:
+        if self._redis is None:
+            return True
+        return bool(await self._redis.exists(COMPLETE))
+
+    async def _mark_complete(self, *, anew: bool) -> None:
+        # Short-lived: should nobody be left to keep the list whole, it stops to claim so.
+        # Only who has just written the whole list may set what was not there: Redis may
+        # have been flushed since it was found complete.
+        if self._redis is not None:
+            _ = await self._redis.set(COMPLETE, 1, px=_COMPLETE_TTL, xx=not anew)
+
+    def _hear(self, packed: list[list[Any]]) -> None:
+        for kind, value, issued_before, expires_at in packed:
+            self._keep(
+                Revocation(
+                    kind,
+                    value,
+                    datetime.fromtimestamp(issued_before, UTC),
+                    datetime.fromtimestamp(expires_at, UTC),
+                )
+            )
+
+    def _keep(self, entry: Revocation) -> None:
+        kept = self._entries.get((entry.kind, entry.value))
+        if kept is None or kept[0] < entry.issued_before:
+            self._entries[entry.kind, entry.value] = (entry.issued_before, entry.expires_at)
+
+    def _forget_expired(self, now: datetime) -> None:
+        expired = [key for key, (_, expires_at) in self._entries.items() if expires_at <= now]
+        for key in expired:
+            del self._entries[key]
+
+
+def _pack(entry: Revocation) -> list[Any]:
+    return [
+        entry.kind,
+        entry.value,
+        entry.issued_before.timestamp(),
+        entry.expires_at.timestamp(),
+    ]

@@ -1,0 +1,216 @@
+"""The authorization endpoint and the two pages on the way: consent, and back from login.
+
+The way of a request: read where the answer may go (an error is shown), read the rest (an
+error is told the client), decide, and then a redirect, a form post, or a page.
+"""
+
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from authsvc.oauth.authorization_request import (
+    AuthorizationRequest,
+    Target,
+    read_authorization_request,
+    read_target,
+)
+from authsvc.oauth.authorize import (
+    AuthorizationResponse,
+    ConsentNeeded,
+    Decision,
+    LoginNeeded,
+    SignedInBrowser,
+    decide,
+    deny,
+    error_response,
+    grant_consent,
+)
+from authsvc.protocol.errors import InvalidRequest, OAuthError
+from authsvc.protocol.parameters import Parameters
+from authsvc.protocol.redirect_uri import add_parameters
+from authsvc.storage.database import Transaction
+from authsvc.web.continuation import Continuation
+from authsvc.web.errors import NO_STORE
+from authsvc.web.pages import csp_source
+from authsvc.web.people import PeopleEdge
+from authsvc.web.requests import form_parameters, origin_of, query_parameters
+
+_SCOPE_DESCRIPTIONS: Final = {
+    "openid": "Know who you are",
+    "profile": "See your profile: your name and what else you have told about yourself",
+    "email": "See your email address",
+    "address": "See your postal address",
+    "phone": "See your phone number",
+    "offline_access": "Keep access while you are not there",
+}
+
+
+class AuthorizeEndpoints:
+    """``/authorize``, ``/authorize/resume`` and ``/consent``."""
+
+    def __init__(self, edge: PeopleEdge) -> None:
+        self._edge = edge
+        self._server = edge.server
+
+    async def authorize(self, request: Request) -> Response:
+        """``GET`` and ``POST /authorize`` (RFC 6749 §3.1, OpenID Connect Core §3.1.2.1).
+
+        A POST is turned into a GET: only then do browsers send the session cookie along
+        with what came from another site.
+        """
+        if request.method == "POST":
+            parameters = await form_parameters(request)
+            await read_target(self._server, parameters)
+            location = f"{self._edge.base_path}/authorize?{parameters.encode()}"
+            return RedirectResponse(location, status_code=303, headers=NO_STORE)
+        return await self._proceed(request, query_parameters(request), None)
+
+    async def resume(self, request: Request) -> Response:
+        """``GET /authorize/resume``: go on after signing in."""
+        continuation = self._open(query_parameters(request).get("continue"))
+        browser = self._edge.cookies.browser(request)
+        asked_at = continuation.asked_at_in(browser)
+        return await self._proceed(request, continuation.parameters, asked_at)
+
+    async def consent(self, request: Request) -> Response:
+        """``POST /consent``: the person's answer."""
+        form = await form_parameters(request)
+        continuation = self._open(form.get("continue"))
+        asked_at = continuation.asked_at_in(self._edge.cookies.browser(request))
+        parameters = continuation.parameters
+        target = await read_target(self._server, parameters)
+        decision: Decision
+        try:
+            authorization = await read_authorization_request(self._server, target, parameters)
+            async with self._server.resources.database.transaction() as tx:
+                browser = await self._edge.find_browser(tx, request)
+                decision = await self._answer_consent(
+                    tx, request, form, authorization, browser, asked_at
+                )
+        except OAuthError as error:
+            return self._told(request, target, error)
+        return self._respond(request, authorization, decision, asked_at)
+
+    async def _answer_consent(
+        self,
+        tx: Transaction,
+        request: Request,
+        form: Parameters,
+        authorization: AuthorizationRequest,
+        browser: SignedInBrowser | None,
+        asked_at: datetime | None,
+    ) -> Decision:
+        about = _consent_form(browser)
+        if browser is not None and self._edge.forms.check(request, form.get("csrf_token"), about):
+            if form.get("decision") == "deny":
+                return deny(self._server, authorization.target)
+            if form.get("decision") == "approve":
+                origin = origin_of(request, f"user:{browser.session.user_id}")
+                await grant_consent(self._server, tx, authorization, browser, origin)
+        # Without a valid answer this decides as before, and so asks again.
+        return await decide(self._server, tx, authorization, browser, asked_at=asked_at)
+
+    async def _proceed(
+        self, request: Request, parameters: Parameters, asked_at: datetime | None
+    ) -> Response:
+        target = await read_target(self._server, parameters)
+        try:
+            authorization = await read_authorization_request(self._server, target, parameters)
+            async with self._server.resources.database.transaction() as tx:
+                browser = await self._edge.find_browser(tx, request)
+                decision = await decide(
+                    self._server, tx, authorization, browser, asked_at=asked_at
+                )
+        except OAuthError as error:
+            return self._told(request, target, error)
+        return self._respond(request, authorization, decision, asked_at)
+
+    def _respond(
+        self,
+        request: Request,
+        authorization: AuthorizationRequest,
+        decision: Decision,
+        asked_at: datetime | None,
+    ) -> Response:
+        if isinstance(decision, AuthorizationResponse):
+            return self._redirect(decision)
+        browser = self._edge.forms.browser_of(request)
+        asked_at = asked_at or self._server.resources.clock.now()
+        sealed = self._edge.continuations.seal(authorization.parameters, asked_at, browser)
+        response: Response
+        if isinstance(decision, LoginNeeded):
+            location = add_parameters(
+                f"{self._edge.base_path}/login", [("continue", sealed)]
+            )
+            response = RedirectResponse(location, status_code=303, headers=NO_STORE)
+        else:
+            response = self._consent_page(authorization, decision, sealed, browser)
+        self._edge.forms.keep(request, response, browser)
+        return response
+
+    def _consent_page(
+        self,
+        authorization: AuthorizationRequest,
+        decision: ConsentNeeded,
+        sealed: str,
+        browser: str,
+    ) -> Response:
+        target = authorization.target
+        metadata = target.client.metadata
+        switched = authorization.parameters.without("prompt").encode() + "&prompt=login"
+        return self._edge.pages.render(
+            "consent.html",
+            form_action=[target.redirect_uri],
+            action=f"{self._edge.base_path}/consent",
+            csrf_token=self._edge.forms.make(browser, _consent_form(decision.browser)),
+            continue_=sealed,
+            username=decision.browser.username,
+            client={
+                "name": target.client.name,
+                "uri": metadata.client_uri,
+                "policy_uri": metadata.policy_uri,
+                "tos_uri": metadata.tos_uri,
+            },
+            scopes=[
+                {"name": scope, "description": _SCOPE_DESCRIPTIONS.get(scope)}
+                for scope in authorization.scope
+            ],
+            redirect_host=urlsplit(target.redirect_uri).netloc or target.redirect_uri,
+            switch_url=f"{self._edge.base_path}/authorize?{switched}",
+        )
+
+    def _told(self, request: Request, target: Target, error: OAuthError) -> Response:
+        """Tell the client; what is our own fault too (RFC 6749 §4.1.2.1)."""
+        request.state.error = error
+        return self._redirect(error_response(self._server, target, error))
+
+    def _redirect(self, answer: AuthorizationResponse) -> Response:
+        target = answer.target
+        if target.response_mode == "form_post":
+            return self._edge.pages.render(
+                "form_post.html",
+                scripts=True,
+                form_action=[target.redirect_uri],
+                action=target.redirect_uri,
+                fields=answer.parameters,
+            )
+        location = add_parameters(target.redirect_uri, answer.parameters)
+        if csp_source(target.redirect_uri) is None:
+            # No policy can name this address (an IPv6 literal), so browsers would block a
+            # redirect that follows a form: a page leads on instead.
+            return self._edge.pages.render("continue.html", location=location)
+        return RedirectResponse(location, status_code=303, headers=NO_STORE)
+
+    def _open(self, sealed: str | None) -> Continuation:
+        continuation = self._edge.continuations.open(sealed)
+        if continuation is None:
+            raise InvalidRequest("This link is incomplete or was changed on its way")
+        return continuation
+
+
+def _consent_form(browser: SignedInBrowser | None) -> str:
+    """Return what a consent form is about: whoever was shown it, and nobody else, answers."""
+    return f"consent {browser.session.id}" if browser else "consent"

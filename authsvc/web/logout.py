@@ -1,0 +1,101 @@
+"""The logout endpoint (OpenID Connect RP-Initiated Logout §2)."""
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from authsvc.oauth.authorize import SignedInBrowser
+from authsvc.oauth.end_session import LogoutRequest, end_browser_session, read_logout_request
+from authsvc.protocol.parameters import Parameters
+from authsvc.storage.audit import Origin
+from authsvc.web.errors import NO_STORE
+from authsvc.web.people import PeopleEdge
+from authsvc.web.requests import form_parameters, origin_of, query_parameters
+
+_STALE = "Your browser did not keep our cookie, or this page was open for long. Please try again."
+_PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales")
+
+
+class LogoutEndpoints:
+    """``/logout``, which clients send people to, and ``/logout/confirm``, our own form."""
+
+    def __init__(self, edge: PeopleEdge) -> None:
+        self._edge = edge
+        self._database = edge.server.resources.database
+
+    async def logout(self, request: Request) -> Response:
+        """``GET`` and ``POST /logout``: ask, unless the hint proves what is meant."""
+        parameters = (
+            await form_parameters(request)
+            if request.method == "POST"
+            else query_parameters(request)
+        )
+        logout = await read_logout_request(self._edge.server, parameters)
+        async with self._database.transaction() as tx:
+            browser = await self._edge.find_browser(tx, request)
+            if browser is not None and logout.is_vouched_for(browser):
+                await end_browser_session(
+                    self._edge.server, tx, browser, logout.client, _origin(request, browser)
+                )
+                browser = None
+        if browser is None:
+            return self._done(logout)
+        return self._page(request, parameters, logout, browser)
+
+    async def confirm(self, request: Request) -> Response:
+        """``POST /logout/confirm``: the person said yes."""
+        form = await form_parameters(request)
+        logout = await read_logout_request(self._edge.server, form)
+        async with self._database.transaction() as tx:
+            browser = await self._edge.find_browser(tx, request)
+            confirmed = browser is None or self._edge.forms.check(
+                request, form.get("csrf_token"), _form(browser)
+            )
+            if browser is not None and confirmed:
+                await end_browser_session(
+                    self._edge.server, tx, browser, logout.client, _origin(request, browser)
+                )
+        if browser is None or confirmed:
+            return self._done(logout)
+        return self._page(request, form, logout, browser, error=_STALE, status=400)
+
+    def _done(self, logout: LogoutRequest) -> Response:
+        response: Response
+        if logout.redirect_to is not None:
+            response = RedirectResponse(logout.redirect_to, 303, headers=NO_STORE)
+        else:
+            response = self._edge.pages.render("logged_out.html")
+        self._edge.cookies.clear_session(response)
+        return response
+
+    def _page(
+        self,
+        request: Request,
+        parameters: Parameters,
+        logout: LogoutRequest,
+        session: SignedInBrowser,
+        *,
+        error: str | None = None,
+        status: int = 200,
+    ) -> Response:
+        browser = self._edge.forms.browser_of(request)
+        response = self._edge.pages.render(
+            "logout.html",
+            status=status,
+            form_action=[logout.redirect_to] if logout.redirect_to else [],
+            action=f"{self._edge.base_path}/logout/confirm",
+            csrf_token=self._edge.forms.make(browser, _form(session)),
+            fields=[pair for pair in parameters.pairs() if pair[0] in _PARAMETERS],
+            client_name=logout.client.name if logout.client else None,
+            username=session.username,
+            error=error,
+        )
+        self._edge.forms.keep(request, response, browser)
+        return response
+
+
+def _form(browser: SignedInBrowser) -> str:
+    return f"logout {browser.session.id}"
+
+
+def _origin(request: Request, browser: SignedInBrowser) -> Origin:
+    return origin_of(request, f"user:{browser.session.user_id}")

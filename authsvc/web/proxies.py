@@ -1,0 +1,67 @@
+"""Who is asking, when proxies stand between: RFC 7239 and ``X-Forwarded-For``.
+
+A header is believed only as far as trusted proxies wrote it: the chain is read from its
+end, and the first address that is no trusted proxy is the caller.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+
+from authsvc.config import Network
+
+_MAX_HOPS = 32
+
+
+def find_client_address(
+    peer: str, forwarded: str | None, x_forwarded_for: str | None, trusted: Sequence[Network]
+) -> str:
+    """Return the address of the caller behind ``peer``; ``peer`` itself unless it is trusted."""
+    if not _is_trusted(peer, trusted):
+        return peer
+    chain = _parse_forwarded(forwarded) if forwarded else (x_forwarded_for or "").split(",")
+    address = peer
+    for hop in reversed(chain[-_MAX_HOPS:]):
+        parsed = _parse_address(hop)
+        if parsed is None:
+            break
+        address = parsed
+        if not _is_trusted(address, trusted):
+            break
+    return address
+
+
+def is_trusted_peer(peer: str, trusted: Sequence[Network]) -> bool:
+    """Tell whether ``peer`` is a trusted proxy."""
+    return _is_trusted(peer, trusted)
+
+
+def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    return any(parsed.version == network.version and parsed in network for network in trusted)
+
+
+def _parse_forwarded(header: str) -> list[str]:
+    """Return the ``for`` of each element of a Forwarded header (RFC 7239 §4)."""
+    hops = []
+    for element in header.split(","):
+        named = [pair.partition("=") for pair in element.split(";")]
+        hops += [value for name, _, value in named if name.strip().lower() == "for"]
+    return hops
+
+
+def _parse_address(hop: str) -> str | None:
+    """Return the address in ``hop`` without port, quotes and brackets, or None."""
+    text = hop.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None

@@ -1,0 +1,112 @@
+"""Every route, with its limit: the map of the house."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from authsvc.oauth.server import AuthorizationServer
+from authsvc.web import client_endpoints, health
+from authsvc.web.authorize import AuthorizeEndpoints
+from authsvc.web.discovery import Discovery
+from authsvc.web.login import LoginEndpoints
+from authsvc.web.logout import LogoutEndpoints
+from authsvc.web.people import PeopleEdge
+from authsvc.web.rate_limits import RateLimits
+from authsvc.web.requests import server_of
+from authsvc.web.start import StartEndpoint
+from authsvc.web.userinfo import userinfo
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_STATIC = Path(__file__).parent / "static"
+CORS_PATHS = ("/jwks", "/token", "/userinfo", "/revoke")
+"""Endpoints that scripts in browsers may call; none of them looks at a cookie."""
+
+
+def current(endpoint: Endpoint) -> Endpoint:
+    """Let the endpoint see what was changed elsewhere: clients, roles and keys."""
+
+    async def answer(request: Request) -> Response:
+        await server_of(request).resources.changes.ensure_current()
+        return await endpoint(request)
+
+    return answer
+
+
+def build_routes(
+    server: AuthorizationServer, edge: PeopleEdge, limits: RateLimits
+) -> list[BaseRoute]:
+    """Return the routes, under the path of the issuer."""
+    base = server.resources.settings.base_path
+
+    def route(
+        path: str, methods: Sequence[str], endpoint: Endpoint, limit: str, *, page: bool = False
+    ) -> Route:
+        limited = limits.limit(limit)(current(endpoint))
+        name = f"{'page' if page else 'api'}:{path}"
+        return Route(base + path, limited, methods=list(methods), name=name)
+
+    authorize, login = AuthorizeEndpoints(edge), LoginEndpoints(edge)
+    logout, discovery = LogoutEndpoints(edge), Discovery(server)
+    start = StartEndpoint(edge)
+    # The token endpoint first: routes are tried in this order.
+    return [
+        route("/token", ["POST"], client_endpoints.token, "token_address"),
+        route("/introspect", ["POST"], client_endpoints.introspection, "introspect_address"),
+        route("/revoke", ["POST"], client_endpoints.revocation, "revoke_address"),
+        route("/userinfo", ["GET", "POST"], userinfo, "userinfo_address"),
+        route("/jwks", ["GET"], discovery.jwks, "discovery_address"),
+        *_discovery_routes(base, limits.limit("discovery_address")(current(discovery.metadata))),
+        route("/authorize", ["GET", "POST"], authorize.authorize, "authorize_address", page=True),
+        route("/authorize/resume", ["GET"], authorize.resume, "authorize_address", page=True),
+        route("/consent", ["POST"], authorize.consent, "authorize_address", page=True),
+        route("/login", ["GET"], login.show, "authorize_address", page=True),
+        route("/login", ["POST"], login.sign_in, "login_address", page=True),
+        route("/logout", ["GET", "POST"], logout.logout, "logout_address", page=True),
+        route("/logout/confirm", ["POST"], logout.confirm, "logout_address", page=True),
+        route("/", ["GET"], start.start, "authorize_address", page=True),
+        Mount(f"{base}/static", StaticFiles(directory=_STATIC), name="static"),
+        Route("/healthz", health.healthz, methods=["GET"]),
+        Route("/readyz", health.readyz, methods=["GET"]),
+        Route("/metrics", health.metrics, methods=["GET"]),
+    ]
+
+
+def _discovery_routes(base: str, endpoint: Endpoint) -> list[BaseRoute]:
+    """Return the well-known paths: OpenID appends to the issuer, RFC 8414 §3.1 inserts."""
+    paths = {
+        f"{base}/.well-known/openid-configuration",
+        f"{base}/.well-known/oauth-authorization-server",
+        f"/.well-known/oauth-authorization-server{base}",
+        f"/.well-known/openid-configuration{base}",
+    }
+    return [Route(path, endpoint, methods=["GET"]) for path in sorted(paths)]
+
+
+class CrossOrigin:
+    """Lets scripts of any origin call the endpoints that look at no cookie (Fetch, CORS)."""
+
+    def __init__(self, app: ASGIApp, issuer: str) -> None:
+        base = urlsplit(issuer).path
+        self._app = app
+        self._open = CORSMiddleware(
+            app,
+            allow_origins=["*"],
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["WWW-Authenticate", "Retry-After", "X-Request-ID"],
+        )
+        self._paths = {base + path for path in CORS_PATHS}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_open = scope["type"] == "http" and (
+            scope["path"] in self._paths or "/.well-known/" in scope["path"]
+        )
+        await (self._open if is_open else self._app)(scope, receive, send)
