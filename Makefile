@@ -23,9 +23,9 @@ unexport PIP_BUILD_CONSTRAINT PIP_CONSTRAINT PIP_DRY_RUN PIP_EDITABLE PIP_IGNORE
 	PIP_PYTHON_VERSION PIP_REQUIRE_HASHES PIP_REQUIREMENT PIP_ROOT PIP_TARGET PIP_USER \
 	PYTHONHOME PYTHONPATH
 
-# How tests run: as many processes as two cores carry. TEST_ARGS=tests/web runs a part.
-TEST_WORKERS := 2
-TEST_ARGS :=
+# TEST_ARGS=tests/web runs a part of the tests.
+TEST_WORKERS ?= 2
+TEST_ARGS ?=
 
 .PHONY: help
 help: ## List the targets

@@ -118,7 +118,11 @@ class Settings(BaseSettings):
     """Every setting of the service, validated."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True
+        env_prefix=PREFIX,
+        extra="ignore",
+        frozen=True,
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     env: Literal["development", "production"] = _setting(
@@ -187,7 +191,9 @@ class Settings(BaseSettings):
             "whose `X-Forwarded-*` and `Forwarded` are believed: addresses or networks",
         )
     )
-    max_body_bytes: int = _setting(65_536, "largest request body, in bytes", ge=1_024, le=16_777_216)
+    max_body_bytes: int = _setting(
+        65_536, "largest request body, in bytes", ge=1_024, le=16_777_216
+    )
     argon2_time_cost: int = _setting(3, "Argon2id passes", ge=1, le=100)
     argon2_memory_kib: int = _setting(65_536, "Argon2id memory of one hash, in KiB", ge=8_192)
     argon2_parallelism: int = _setting(4, "Argon2id lanes", ge=1, le=64)

@@ -18,10 +18,8 @@ import functools
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, Protocol, Self
-from urllib.parse import quote_plus
-from uuid import UUID
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol, Self
 
 import httpx
 from starlette.requests import Request
@@ -34,19 +32,13 @@ from authsvc.protocol.errors import (
     InvalidToken,
     MissingToken,
     OAuthError,
-    TemporarilyUnavailable,
 )
-from authsvc.signing.jwt import InvalidJwt, parse_unverified_header, verify_with_jwk
-from authsvc.signing.published_keys import PublishedKeys
-from authsvc.storage.revocations import Kind
-from authsvc.storage.shared_revocations import SharedRevocations
+from authsvc.tokens.remote_token import RemoteTokens, RevocationCheck
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-Revocation = Literal["introspection", "redis", "none"]
 
 _B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 _TIMEOUT: Final = 5.0
-_TYPES: Final = ("at+jwt", "application/at+jwt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +92,10 @@ class Guard:
         return decorate
 
     async def check(self, request: Request, permission: str) -> Principal:
-        """Return who makes the request; raises MissingToken, InvalidRequest, InvalidToken,
-        InsufficientScope or TemporarilyUnavailable.
+        """Return who makes the request.
+
+        Raises MissingToken, InvalidRequest, InvalidToken, InsufficientScope or
+        TemporarilyUnavailable.
         """
         principal = await self._verifier.verify(read_bearer_token(request))
         if self._audience not in principal.audience:
@@ -175,24 +169,24 @@ class RemoteVerifier:
         *,
         client_id: str,
         client_secret: str,
-        revocation: Revocation = "introspection",
+        revocation: RevocationCheck = "introspection",
         redis_url: str | None = None,
         http: httpx.AsyncClient | None = None,
         leeway: timedelta = timedelta(seconds=10),
         clock: Clock | None = None,
     ) -> None:
-        if (revocation == "redis") != (redis_url is not None):
-            raise ValueError("redis_url goes together with revocation='redis'")
-        self._issuer = issuer
-        # RFC 6749 §2.3.1: both are form-encoded before they are joined.
-        self._credentials = httpx.BasicAuth(quote_plus(client_id), quote_plus(client_secret))
-        self._revocation = revocation
-        self._shared = SharedRevocations(redis_url) if redis_url is not None else None
-        self._own_http = httpx.AsyncClient(timeout=_TIMEOUT) if http is None else None
+        self._owns_http = http is None
         self._http = http or httpx.AsyncClient(timeout=_TIMEOUT)
-        self._keys = PublishedKeys(issuer, self._http)
-        self._leeway = leeway
-        self._clock = clock or Clock()
+        self._tokens = RemoteTokens(
+            issuer,
+            client_id=client_id,
+            client_secret=client_secret,
+            revocation=revocation,
+            redis_url=redis_url,
+            http=self._http,
+            leeway=leeway,
+            clock=clock or Clock(),
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -201,106 +195,21 @@ class RemoteVerifier:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close what was opened here; a client that was given stays open."""
-        if self._own_http is not None:
-            await self._own_http.aclose()
-        if self._shared is not None:
-            await self._shared.aclose()
+        """Close what was opened here; an HTTP client that was given stays open."""
+        if self._owns_http:
+            await self._http.aclose()
+        await self._tokens.aclose()
 
     async def verify(self, token: str) -> Principal:
         """Return the principal of ``token``; raises InvalidToken or TemporarilyUnavailable."""
-        claims = await self._verify_signature(token)
-        principal = _read_principal(claims)
-        if claims.get("iss") != self._issuer:
-            raise _invalid("issuer")
-        if principal.expires_at + self._leeway <= self._clock.now():
-            raise InvalidToken("The access token has expired")
-        if self._revocation == "none":
-            return principal
-        if self._shared is not None:
-            revoked = await self._shared.is_revoked(_identities(claims), _made_at_ms(claims))
-            if revoked:
-                raise InvalidToken("The access token was revoked")
-            if revoked is False:
-                return principal
-        return _read_principal({**claims, **await self._introspect(token, claims)})
-
-    async def _verify_signature(self, token: str) -> dict[str, Any]:
-        try:
-            header = parse_unverified_header(token)
-            if str(header.get("typ")).lower() not in _TYPES:
-                raise _invalid("type")
-            kid = header.get("kid")
-            jwk = await self._keys.find(kid) if isinstance(kid, str) else None
-            if jwk is None or header.get("alg") != jwk["alg"]:
-                raise _invalid("kid or alg")
-            return verify_with_jwk(token, jwk, jwk["alg"])
-        except InvalidJwt as error:
-            raise _invalid(str(error)) from error
-
-    async def _introspect(self, token: str, claims: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the issuer says the token is worth now (RFC 7662 §2)."""
-        endpoint = await self._keys.endpoint("introspection_endpoint")
-        form = {"token": token, "token_type_hint": "access_token"}
-        try:
-            response = await self._http.post(endpoint, data=form, auth=self._credentials)
-            answer = response.json() if response.status_code == 200 else None
-        except (httpx.HTTPError, ValueError) as error:
-            raise _unavailable(type(error).__name__) from error
-        if not isinstance(answer, dict) or not isinstance(answer.get("active"), bool):
-            raise _unavailable(f"introspection answered {response.status_code}")
-        if not answer["active"]:
-            raise InvalidToken("The access token was revoked or has expired")
-        if answer.get("jti") != claims.get("jti"):
-            raise _unavailable("introspection answered for another token")
-        return {
-            "exp": answer.get("exp", claims["exp"]),
-            "roles": answer.get("roles", []),
-            "permissions": answer.get("permissions", []),
-        }
-
-
-def _read_principal(claims: Mapping[str, Any]) -> Principal:
-    try:
-        audience = claims["aud"]
-        principal = Principal(
-            subject=claims["sub"],
-            client_id=claims["client_id"],
-            audience=(audience,) if isinstance(audience, str) else tuple(audience),
-            scope=frozenset(claims["scope"].split()),
-            roles=frozenset(claims["roles"]),
-            permissions=frozenset(claims["permissions"]),
-            expires_at=datetime.fromtimestamp(claims["exp"], UTC),
-            claims=claims,
+        found = await self._tokens.check(token)
+        return Principal(
+            subject=found.subject,
+            client_id=found.client_id,
+            audience=found.audience,
+            scope=found.scope,
+            roles=found.roles,
+            permissions=found.permissions,
+            expires_at=found.expires_at,
+            claims=found.claims,
         )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
-        raise _invalid("claims") from error
-    return principal
-
-
-def _identities(claims: Mapping[str, Any]) -> list[tuple[Kind, str]]:
-    """Return the names under which a revocation could hit the token."""
-    named: list[tuple[Kind, str]] = [("token", claims["jti"]), ("client", claims["client_id"])]
-    if "family_id" in claims:
-        named += [("family", claims["family_id"]), ("user", claims["sub"])]
-    if "sid" in claims:
-        named.append(("session", claims["sid"]))
-    return named
-
-
-def _made_at_ms(claims: Mapping[str, Any]) -> int:
-    try:
-        # A UUIDv7 begins with the milliseconds at which it was made (RFC 9562 §5.7).
-        return UUID(claims["jti"]).int >> 80
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise _invalid("jti") from error
-
-
-def _invalid(detail: str) -> InvalidToken:
-    return InvalidToken("The access token is invalid", detail=detail)
-
-
-def _unavailable(detail: str) -> TemporarilyUnavailable:
-    return TemporarilyUnavailable(
-        "Access tokens can not be verified right now", detail=detail, retry_after=1
-    )

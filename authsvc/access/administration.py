@@ -137,9 +137,7 @@ class RoleAdministration:
         self, tx: Transaction, event: str, origin: Origin, name: str, **details: Any
     ) -> None:
         await self._changes.bump(tx, ROLES_REGISTRY)
-        await self._audit.record(
-            tx, event, origin, now=self._clock.now(), subject=name, **details
-        )
+        await self._audit.record(tx, event, origin, now=self._clock.now(), subject=name, **details)
 
 
 def check_permission(permission: str) -> None:

@@ -7,7 +7,14 @@ import typer
 
 from authsvc.cli.input import STDIN, read_json_object, read_secret
 from authsvc.cli.operation import Operation, operate
-from authsvc.cli.output import AsJson, print_json, print_lines, print_table, print_thing
+from authsvc.cli.output import (
+    AsJson,
+    print_document,
+    print_json,
+    print_lines,
+    print_table,
+    print_thing,
+)
 from authsvc.oauth.clients import Client, registration_response
 
 app = typer.Typer(help="Clients: the applications that may ask for tokens.")
@@ -107,8 +114,7 @@ def show(client_id: ClientArgument, as_json: AsJson = False) -> None:
             "permissions": graph.holding(client.role_ids).permissions,
         }
 
-    document = operate(work)
-    print_json(document) if as_json else print_thing(document)
+    print_document(operate(work), as_json=as_json)
 
 
 @app.command()

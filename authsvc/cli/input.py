@@ -35,7 +35,9 @@ def read_json_object(source: str) -> dict[str, Any]:
         value = orjson.loads(read_bytes(source))
     except orjson.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
-        raise Refused(f"{_name(source)} is not JSON: {error.msg.partition(':')[0]}, {where}") from error
+        raise Refused(
+            f"{_name(source)} is not JSON: {error.msg.partition(':')[0]}, {where}"
+        ) from error
     if not isinstance(value, dict):
         raise Refused(f"{_name(source)} is not a JSON object")
     return value

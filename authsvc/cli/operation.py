@@ -12,7 +12,6 @@ from authsvc import logs
 from authsvc.cli.refusal import Refused
 from authsvc.config import Settings, load_settings
 from authsvc.oauth.server import AuthorizationServer, open_authorization_server
-from authsvc.protocol.errors import OAuthError
 from authsvc.resources import Resources, open_resources, open_storage
 from authsvc.storage.audit import Origin
 from authsvc.storage.database import Database, unavailable
@@ -104,11 +103,12 @@ async def reach(question: Awaitable[T]) -> T:
     """Return the answer of a database; raises TemporarilyUnavailable when it gives none."""
     try:
         return await question
-    except OAuthError:
-        raise
     except Exception as error:
-        # Each driver has errors of its own; the storage tells which mean that it is away.
-        raise unavailable(error) from error
+        # Only the storage may name its drivers' errors, and tells which mean that it is away.
+        room = type(error).__module__.partition(".")[0]
+        if isinstance(error, OSError) or room in ("sqlalchemy", "asyncpg"):
+            raise unavailable(error) from error
+        raise
 
 
 def sqlite_path(settings: Settings) -> Path:

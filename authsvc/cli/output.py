@@ -12,9 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document and nothing else.")
-]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
 def print_json(document: object) -> None:
@@ -56,6 +54,14 @@ def print_thing(members: Mapping[str, Any]) -> None:
     width = max(len(name) for name in members)
     for name, value in members.items():
         print(f"{name:<{width}}  {readable(value)}")
+
+
+def print_document(document: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one thing for a program or for a person."""
+    if as_json:
+        print_json(document)
+    else:
+        print_thing(document)
 
 
 def readable(value: object) -> str:

@@ -8,7 +8,7 @@ import typer
 from authsvc.access.administration import RoleAdministration
 from authsvc.access.role_graph import Role
 from authsvc.cli.operation import Operation, operate
-from authsvc.cli.output import AsJson, print_json, print_lines, print_table, print_thing
+from authsvc.cli.output import AsJson, print_document, print_json, print_lines, print_table
 from authsvc.storage.audit import Origin
 from authsvc.storage.database import Transaction
 from authsvc.storage.roles import HolderKind
@@ -144,7 +144,9 @@ def unassign(
     if as_json:
         print_json({"role": role, kind: holder, "assigned": False, "changed": changed})
     else:
-        print_lines(f"The {kind} {holder} {'no longer holds' if changed else 'did not hold'} {role}.")
+        print_lines(
+            f"The {kind} {holder} {'no longer holds' if changed else 'did not hold'} {role}."
+        )
 
 
 def role_document(role: Role) -> dict[str, object]:
@@ -169,5 +171,4 @@ def _holder(user: str | None, client: str | None) -> tuple[HolderKind, str]:
 
 
 def _tell(role: Role, *, as_json: bool) -> None:
-    document = role_document(role)
-    print_json(document) if as_json else print_thing(document)
+    print_document(role_document(role), as_json=as_json)

@@ -8,7 +8,7 @@ import typer
 
 from authsvc.cli.input import prompt_new_password, read_secret
 from authsvc.cli.operation import Operation, operate
-from authsvc.cli.output import AsJson, print_json, print_lines, print_table, print_thing
+from authsvc.cli.output import AsJson, print_document, print_json, print_lines, print_table
 from authsvc.storage.users import User, find_role_ids, get_user, list_users
 
 app = typer.Typer(help="People: create, look at, disable, import.")
@@ -91,9 +91,7 @@ def list_(
         async with operation.database.reading() as tx:
             while limit is None or len(found) < limit:
                 wanted = _PAGE if limit is None else min(_PAGE, limit - len(found))
-                page = await list_users(
-                    tx, after=found[-1].id if found else after, limit=wanted
-                )
+                page = await list_users(tx, after=found[-1].id if found else after, limit=wanted)
                 found += page
                 if len(page) < wanted:
                     break
@@ -128,8 +126,7 @@ def show(user: UserArgument, as_json: AsJson = False) -> None:
             "permissions": graph.holding(role_ids).permissions,
         }
 
-    document = operate(work)
-    print_json(document) if as_json else print_thing(document)
+    print_document(operate(work), as_json=as_json)
 
 
 @app.command("set-password")

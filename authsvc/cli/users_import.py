@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -34,7 +34,7 @@ class Entry:
     roles: list[str] | None = None
 
 
-_MEMBERS = {
+_MEMBERS: Mapping[str, type] = {
     "username": str,
     "email": str,
     "email_verified": bool,
@@ -102,7 +102,7 @@ def _parse(value: object, place: str) -> Entry:
     for name, member in given.items():
         kind = _MEMBERS[name]
         if type(member) is not kind or (
-            kind is list and not all(isinstance(item, str) for item in member)
+            name == "roles" and not all(isinstance(role, str) for role in given["roles"])
         ):
             raise Refused(f"{place}: {name} is not {_KINDS[kind]}")
     if "username" not in given:

@@ -149,11 +149,7 @@ class Login:
     async def _has_changed(self, tx: Transaction, user: User) -> bool:
         """Tell whether the account was disabled or got another password meanwhile."""
         now = await find_user(tx, user.id)
-        return (
-            now is None
-            or now.disabled_at is not None
-            or now.password_hash != user.password_hash
-        )
+        return now is None or now.disabled_at is not None or now.password_hash != user.password_hash
 
     async def _count(self, tx: Transaction, buckets: list[_Bucket]) -> None:
         now = self._clock.now()

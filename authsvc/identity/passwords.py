@@ -6,7 +6,9 @@ sign-ins never starves the rest of the service. argon2-cffi releases the GIL.
 """
 
 import asyncio
+import base64
 import os
+import re
 import secrets
 import unicodedata
 from collections.abc import Callable
@@ -21,6 +23,10 @@ from authsvc.protocol.errors import InvalidRequest, TemporarilyUnavailable
 
 MIN_LENGTH = 8
 MAX_LENGTH = 1024
+_PHC = re.compile(
+    r"\$argon2id\$v=19\$m=(?P<memory>[0-9]{1,7}),t=(?P<passes>[0-9]{1,3}),p=(?P<lanes>[0-9]{1,2})"
+    r"\$(?P<salt>[A-Za-z0-9+/]{1,128})\$(?P<hash>[A-Za-z0-9+/]{1,256})"
+)
 
 T = TypeVar("T")
 
@@ -53,6 +59,27 @@ def check_new_password(password: str, *, names: tuple[str | None, ...] = ()) -> 
         raise InvalidRequest("This password is among the first that are tried: choose another")
     if folded in {name.casefold() for name in names if name}:
         raise InvalidRequest("A password must not be the name of the account")
+
+
+def check_password_hash(encoded: str) -> None:
+    """Raise InvalidRequest unless ``encoded`` is an Argon2id hash that a sign-in can verify.
+
+    The form is that of the PHC string format. A hash that would take more memory or
+    passes than any sensible setting is refused: each sign-in would pay for it.
+    """
+    match = _PHC.fullmatch(encoded)
+    if match is None:
+        raise InvalidRequest("A password hash looks like $argon2id$v=19$m=65536,t=3,p=4$...$...")
+    memory_kib, passes, lanes = (int(match[name]) for name in ("memory", "passes", "lanes"))
+    if not (8 * lanes <= memory_kib <= 1_048_576 and 1 <= passes <= 100 and 1 <= lanes <= 64):
+        raise InvalidRequest("The parameters of the password hash are out of bounds")
+    for part, least in (("salt", 8), ("hash", 16)):
+        try:
+            decoded = base64.b64decode(match[part] + "=" * (-len(match[part]) % 4))
+        except ValueError:
+            decoded = b""
+        if len(decoded) < least or base64.b64encode(decoded).decode().rstrip("=") != match[part]:
+            raise InvalidRequest(f"The {part} in the password hash is too short or cut off")
 
 
 @cache

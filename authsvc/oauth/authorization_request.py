@@ -105,9 +105,7 @@ async def read_authorization_request(
     return AuthorizationRequest(
         target=target,
         scope=_read_scope(target.client, parameters),
-        resources=read_resources(
-            parameters, target.client, server.resources.settings.resources
-        ),
+        resources=read_resources(parameters, target.client, server.resources.settings.resources),
         prompts=prompts,
         max_age=_read_max_age(target.client, parameters),
         nonce=parameters.get("nonce"),

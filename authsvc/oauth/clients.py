@@ -164,9 +164,7 @@ class ClientAdministration:
 
     async def list(self, tx: Transaction, *, after: str | None, limit: int) -> list[Client]:
         """Return up to ``limit`` clients by identifier, from the one after ``after`` on."""
-        return [
-            read_client(row) for row in await rows.list_clients(tx, after=after, limit=limit)
-        ]
+        return [read_client(row) for row in await rows.list_clients(tx, after=after, limit=limit)]
 
     async def update(
         self, tx: Transaction, client_id: str, raw: Mapping[str, Any], origin: Origin
@@ -283,4 +281,3 @@ def registration_response(client: Client, secret: str | None = None) -> dict[str
 
 def _uses_secret(metadata: ClientMetadata) -> bool:
     return metadata.token_endpoint_auth_method in ("client_secret_basic", "client_secret_post")
-

@@ -34,9 +34,7 @@ class LogoutRequest:
         return self.subject == browser.session.user_id
 
 
-async def read_logout_request(
-    server: AuthorizationServer, parameters: Parameters
-) -> LogoutRequest:
+async def read_logout_request(server: AuthorizationServer, parameters: Parameters) -> LogoutRequest:
     """Return the request; raises InvalidRequest, to be shown and never redirected."""
     parameters.check_no_duplicates()
     hint, client_id, claims = parameters.get("id_token_hint"), parameters.get("client_id"), {}

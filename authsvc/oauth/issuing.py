@@ -39,9 +39,7 @@ async def issue_for_person(
     settings = server.resources.settings
     user = await get_living_user(request, family.user_id)
     keyring = await server.resources.keyring.get()
-    authentication = Authentication(
-        auth_time=family.auth_time, acr=family.acr, amr=family.amr
-    )
+    authentication = Authentication(auth_time=family.auth_time, acr=family.acr, amr=family.amr)
     access_token = await _mint_access_token(
         request,
         client,

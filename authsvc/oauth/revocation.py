@@ -47,9 +47,7 @@ async def _revoke_refresh_token(request: ClientRequest, client: Client, presente
     if len(presented) > MAX_LENGTH:
         return
     resources = request.server.resources
-    found = await find_refresh_token(
-        request.tx, resources.opaque_hash("refresh token", presented)
-    )
+    found = await find_refresh_token(request.tx, resources.opaque_hash("refresh token", presented))
     if found is None:
         return
     _check_owner(found.family.client_id, client)

@@ -92,9 +92,7 @@ class PublishedKeys:
             raise ValueError("no usable jwks_uri")
         jwks = await self._get_object(jwks_uri)
         now = time.monotonic()
-        return _Documents(
-            metadata.json(), _read_keys(jwks.json()), now, now + _read_max_age(jwks)
-        )
+        return _Documents(metadata.json(), _read_keys(jwks.json()), now, now + _read_max_age(jwks))
 
     async def _get_object(self, url: str) -> httpx.Response:
         response = await self._http.get(url)

@@ -231,15 +231,15 @@ class KeyRotation:
             await set_key_state(tx, kid, "active", now=now)
         else:
             kid = await self._add(tx, alg, "active", usable_at=now)
-        remaining = [row for row in rows if row.alg == alg and row.state == "next" and row.kid != kid]
+        remaining = [
+            row for row in rows if row.alg == alg and row.state == "next" and row.kid != kid
+        ]
         if not remaining:
             await self._add(tx, alg, "next", usable_at=self._usable_at())
         usable_at = remaining[0].usable_at if remaining else self._usable_at()
         return Rotation(alg, active.kid if active else None, kid, usable_at)
 
-    async def _add(
-        self, tx: Transaction, alg: str, state: KeyState, *, usable_at: datetime
-    ) -> str:
+    async def _add(self, tx: Transaction, alg: str, state: KeyState, *, usable_at: datetime) -> str:
         key = await asyncio.to_thread(generate_private_key, alg)
         return await self._store(tx, key, alg, state, usable_at=usable_at)
 

@@ -127,7 +127,7 @@ class AuditLog:
             statement = statement.where(audit_events.c.id < before)
         if event is not None:
             statement = statement.where(audit_events.c.event == event)
-        return [AuditEvent(*row.tuple()) for row in await tx.execute(statement)]
+        return [AuditEvent(*row) for row in await tx.execute(statement)]
 
     async def chain(self, tx: Transaction) -> int:
         """Chain the events that are not chained yet; return how many they were."""
@@ -194,6 +194,14 @@ class AuditLog:
                 position, _head(position, link), None, "the events at the end were removed"
             )
         return AuditFinding(position, _head(position, link))
+
+    async def find_head_at(self, tx: Transaction, position: int) -> str | None:
+        """Return the head as it was at ``position``, None beyond the end of the chain."""
+        rows = await tx.execute(
+            select(audit_events.c.chain_hash).where(audit_events.c.position == position)
+        )
+        link = _GENESIS if position == 0 else rows.scalar()
+        return None if link is None else _head(position, link)
 
     def _find_problem(self, row: Any, position: int, link: bytes) -> str | None:
         if row[0] != position:

@@ -88,7 +88,7 @@ async def consume_authorization_code(
             .returning(*_COLUMNS)
         )
     ).first()
-    return None if row is None else AuthorizationCode(*row.tuple())
+    return None if row is None else AuthorizationCode(*row)
 
 
 async def find_consumed_code(tx: Transaction, code_hash: bytes) -> tuple[str, str] | None:

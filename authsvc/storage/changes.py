@@ -154,7 +154,9 @@ class Changes:
     async def _compare_versions(self, tx: Transaction) -> None:
         rows = await tx.execute(select(registry_versions.c.name, registry_versions.c.version))
         versions = {name: version for name, version in rows}
-        changed = [name for name, version in versions.items() if self._versions.get(name) != version]
+        changed = [
+            name for name, version in versions.items() if self._versions.get(name) != version
+        ]
         self._versions = versions
         for name in changed:
             self._watchers.get(name, lambda: None)()

@@ -85,9 +85,7 @@ async def delete_client(tx: Transaction, client_id: str) -> None:
         raise NotFound("There is no such client")
 
 
-async def add_secret(
-    tx: Transaction, client_id: str, secret_hash: bytes, *, now: datetime
-) -> None:
+async def add_secret(tx: Transaction, client_id: str, secret_hash: bytes, *, now: datetime) -> None:
     """Store the hash of one more secret of the client."""
     await tx.execute(
         client_secrets.insert().values(
@@ -131,9 +129,7 @@ async def _read(tx: Transaction, client_ids: Sequence[str]) -> list[ClientRow]:
     ):
         role_ids.setdefault(client_id, []).append(role_id)
     rows = await tx.execute(
-        select(
-            clients.c.client_id, clients.c.metadata, clients.c.created_at, clients.c.updated_at
-        )
+        select(clients.c.client_id, clients.c.metadata, clients.c.created_at, clients.c.updated_at)
         .where(clients.c.client_id.in_(client_ids))
         .order_by(clients.c.client_id)
     )

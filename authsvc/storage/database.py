@@ -163,7 +163,8 @@ def open_database(url: str, *, pool_size: int, timeout: float) -> Database:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=timeout,
-        pool_pre_ping=False,
+        # The text of an error goes to the log, what was bound to it does not.
+        hide_parameters=True,
         connect_args={
             "timeout": timeout,
             "command_timeout": timeout,
@@ -180,8 +181,14 @@ def open_database(url: str, *, pool_size: int, timeout: float) -> Database:
 def _open_sqlite(url: str, timeout: float) -> AsyncEngine:
     path = Path(url.removeprefix("sqlite:///"))
     path.parent.mkdir(parents=True, exist_ok=True)
+    # For its owner alone from the start: SQLite gives its other files the same mode.
+    path.touch(mode=0o600)
     engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}", pool_size=5, max_overflow=0, pool_timeout=timeout
+        f"sqlite+aiosqlite:///{path}",
+        pool_size=5,
+        max_overflow=0,
+        pool_timeout=timeout,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine.sync_engine, "connect")

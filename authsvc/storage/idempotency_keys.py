@@ -54,7 +54,7 @@ async def claim_idempotency_key(
             ).where(idempotency_keys.c.key_hash == key_hash)
         )
     ).one()
-    return StoredAnswer(*row.tuple())
+    return StoredAnswer(*row)
 
 
 async def save_answer(

@@ -134,9 +134,7 @@ async def consume_refresh_token(
             refresh_tokens.c.consumed_at.is_(None),
             living.exists(),
         )
-        .values(
-            consumed_at=now, successor_hash=successor_hash, successor_sealed=successor_sealed
-        )
+        .values(consumed_at=now, successor_hash=successor_hash, successor_sealed=successor_sealed)
         .returning(refresh_tokens.c.family_id)
     )
     family_id: str | None = rows.scalar()
@@ -163,9 +161,7 @@ async def revoke_families_of_user(tx: Transaction, user_id: str, *, now: datetim
     return await _revoke(tx, token_families.c.user_id == user_id, now=now)
 
 
-async def revoke_families_of_client(
-    tx: Transaction, client_id: str, *, now: datetime
-) -> list[str]:
+async def revoke_families_of_client(tx: Transaction, client_id: str, *, now: datetime) -> list[str]:
     """End every family of the client and return their identifiers."""
     return await _revoke(tx, token_families.c.client_id == client_id, now=now)
 
@@ -188,9 +184,7 @@ async def count_living_families(tx: Transaction, *, now: datetime) -> int:
     return counted
 
 
-async def _revoke(
-    tx: Transaction, condition: ColumnElement[bool], *, now: datetime
-) -> list[str]:
+async def _revoke(tx: Transaction, condition: ColumnElement[bool], *, now: datetime) -> list[str]:
     rows = await tx.execute(
         update(token_families)
         .where(condition, token_families.c.revoked_at.is_(None))

@@ -86,9 +86,7 @@ async def deny(tx: Transaction, role_id: str, permission: str) -> bool:
     """Take a permission from the role; False when it did not have it."""
     rows = await tx.execute(
         delete(role_permissions)
-        .where(
-            role_permissions.c.role_id == role_id, role_permissions.c.permission == permission
-        )
+        .where(role_permissions.c.role_id == role_id, role_permissions.c.permission == permission)
         .returning(role_permissions.c.role_id)
     )
     return rows.first() is not None

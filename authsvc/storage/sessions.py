@@ -106,7 +106,7 @@ async def find_session_by_id(tx: Transaction, session_id: str) -> Session | None
             select(*_COLUMNS).where(sessions.c.id == session_id, sessions.c.ended_at.is_(None))
         )
     ).first()
-    return None if row is None else Session(*row.tuple())
+    return None if row is None else Session(*row)
 
 
 async def touch_session(tx: Transaction, session_id: str, *, now: datetime) -> None:
@@ -151,4 +151,4 @@ async def list_sessions(
         statement = statement.where(sessions.c.user_id == user_id)
     if after is not None:
         statement = statement.where(sessions.c.id > after)
-    return [Session(*row.tuple()) for row in await tx.execute(statement)]
+    return [Session(*row) for row in await tx.execute(statement)]

@@ -56,7 +56,7 @@ async def load_signing_keys(tx: Transaction) -> list[SigningKeyRow]:
     rows = await tx.execute(
         select(*_COLUMNS).order_by(signing_keys.c.created_at, signing_keys.c.kid)
     )
-    return [SigningKeyRow(*row.tuple()) for row in rows]
+    return [SigningKeyRow(*row) for row in rows]
 
 
 async def save_signing_key(tx: Transaction, key: SigningKeyRow) -> None:
@@ -79,9 +79,7 @@ async def set_key_state(tx: Transaction, kid: str, state: KeyState, *, now: date
     """Move the key on and note when."""
     instant = {"active": "activated_at", "retired": "retired_at", "revoked": "revoked_at"}[state]
     await tx.execute(
-        update(signing_keys)
-        .where(signing_keys.c.kid == kid)
-        .values({"state": state, instant: now})
+        update(signing_keys).where(signing_keys.c.kid == kid).values({"state": state, instant: now})
     )
 
 

@@ -67,9 +67,7 @@ def check_username(username: str) -> None:
 def check_email(email: str) -> None:
     """Raise InvalidRequest when ``email`` can not be a mail address (RFC 5321 §4.5.3.1)."""
     local, at, domain = email.rpartition("@")
-    if not (
-        at and local and domain and is_plain_text(email, max_length=254) and " " not in email
-    ):
+    if not (at and local and domain and is_plain_text(email, max_length=254) and " " not in email):
         raise InvalidRequest("An email address looks like name@example.com")
 
 
@@ -136,7 +134,7 @@ async def list_users(tx: Transaction, *, after: str | None, limit: int) -> list[
     statement = select(*_COLUMNS).order_by(users.c.id).limit(limit)
     if after is not None:
         statement = statement.where(users.c.id > after)
-    return [User(*row.tuple()) for row in await tx.execute(statement)]
+    return [User(*row) for row in await tx.execute(statement)]
 
 
 async def count_users(tx: Transaction) -> int:
@@ -169,7 +167,7 @@ async def update_user(
     row = rows.first()
     if row is None:
         raise NotFound("There is no such user")
-    return User(*row.tuple())
+    return User(*row)
 
 
 async def delete_user(tx: Transaction, user_id: str) -> None:
@@ -187,4 +185,4 @@ async def find_role_ids(tx: Transaction, user_id: str) -> tuple[str, ...]:
 
 async def _find(tx: Transaction, condition: ColumnElement[bool]) -> User | None:
     row = (await tx.execute(select(*_COLUMNS).where(condition))).first()
-    return None if row is None else User(*row.tuple())
+    return None if row is None else User(*row)

@@ -60,9 +60,7 @@ class Revoker:
         codes = await void_codes_of_user(tx, user_id, now=now)
         sessions = await end_sessions_of_user(tx, user_id, now=now)
         families = await refresh_tokens.revoke_families_of_user(tx, user_id, now=now)
-        await self._list(
-            tx, [("user", user_id), *(("family", id_) for id_ in {*codes, *families})]
-        )
+        await self._list(tx, [("user", user_id), *(("family", id_) for id_ in {*codes, *families})])
         return len(sessions)
 
     async def revoke_client(self, tx: Transaction, client_id: str) -> int:
@@ -81,9 +79,7 @@ class Revoker:
         await self._revocations.add(
             tx,
             [
-                Revocation(
-                    kind, value, expires_at if kind == "family" else now, expires_at
-                )
+                Revocation(kind, value, expires_at if kind == "family" else now, expires_at)
                 for kind, value in identities
             ],
         )

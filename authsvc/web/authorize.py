@@ -121,9 +121,7 @@ class AuthorizeEndpoints:
             authorization = await read_authorization_request(self._server, target, parameters)
             async with self._server.resources.database.transaction() as tx:
                 browser = await self._edge.find_browser(tx, request)
-                decision = await decide(
-                    self._server, tx, authorization, browser, asked_at=asked_at
-                )
+                decision = await decide(self._server, tx, authorization, browser, asked_at=asked_at)
         except OAuthError as error:
             return self._told(request, target, error)
         return self._respond(request, authorization, decision, asked_at)
@@ -142,9 +140,7 @@ class AuthorizeEndpoints:
         sealed = self._edge.continuations.seal(authorization.parameters, asked_at, browser)
         response: Response
         if isinstance(decision, LoginNeeded):
-            location = add_parameters(
-                f"{self._edge.base_path}/login", [("continue", sealed)]
-            )
+            location = add_parameters(f"{self._edge.base_path}/login", [("continue", sealed)])
             response = RedirectResponse(location, status_code=303, headers=NO_STORE)
         else:
             response = self._consent_page(authorization, decision, sealed, browser)

@@ -40,9 +40,7 @@ class Discovery:
     async def jwks(self, request: Request) -> Response:
         """``GET /jwks`` (RFC 7517 §5)."""
         keyring = await server_of(request).resources.keyring.get()
-        return self._cached(
-            request, keyring.jwks, keyring.jwks_etag, "application/jwk-set+json"
-        )
+        return self._cached(request, keyring.jwks, keyring.jwks_etag, "application/jwk-set+json")
 
     def _cached(self, request: Request, content: bytes, etag: str, media_type: str) -> Response:
         headers = {"Cache-Control": self._cache_control, "ETag": etag}

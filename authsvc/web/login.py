@@ -130,4 +130,3 @@ class LoginEndpoints:
         )
         self._edge.forms.keep(request, response, browser)
         return response
-

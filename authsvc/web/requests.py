@@ -7,7 +7,6 @@ from authsvc.protocol.errors import (
     InvalidRequest,
     InvalidToken,
     MissingToken,
-    UnsupportedMediaType,
 )
 from authsvc.protocol.parameters import Parameters, parse_parameters
 from authsvc.storage.audit import Origin
@@ -33,14 +32,14 @@ def query_parameters(request: Request) -> Parameters:
 
 
 async def form_parameters(request: Request) -> Parameters:
-    """Return the parameters of a form body; raises InvalidRequest or UnsupportedMediaType."""
+    """Return the parameters of a form body; raises InvalidRequest (RFC 6749 §5.2: 400)."""
     content_type = request.headers.get("content-type", "")
     media_type, _, options = content_type.partition(";")
     if media_type.strip().lower() != FORM:
-        raise UnsupportedMediaType(f"The body must be {FORM}")
+        raise InvalidRequest(f"The body must be {FORM}")
     charset = options.strip().lower().removeprefix("charset=").strip('"')
     if charset not in ("", "utf-8"):
-        raise UnsupportedMediaType("The body must be UTF-8")
+        raise InvalidRequest("The body must be UTF-8")
     return parse_parameters(await request.body())
 
 

@@ -46,9 +46,7 @@ async def rotate_refresh_token(request: ClientRequest, client: Client) -> dict[s
     check_scope(scope, granted)
     resources = narrow_resources(request.parameters, found.family.resources)
     successor = (
-        await _exchange(request, presented, token_hash)
-        if found.consumed_at is None
-        else None
+        await _exchange(request, presented, token_hash) if found.consumed_at is None else None
     )
     if successor is None:
         successor = await _repeat(request, client, presented, token_hash)
@@ -67,9 +65,7 @@ async def rotate_refresh_token(request: ClientRequest, client: Client) -> dict[s
     )
 
 
-async def _find_living(
-    request: ClientRequest, client: Client, token_hash: bytes
-) -> RefreshToken:
+async def _find_living(request: ClientRequest, client: Client, token_hash: bytes) -> RefreshToken:
     found = await find_refresh_token(request.tx, token_hash)
     if found is None:
         raise _invalid("unknown")
@@ -83,9 +79,7 @@ async def _find_living(
     return found
 
 
-async def _exchange(
-    request: ClientRequest, presented: str, token_hash: bytes
-) -> str | None:
+async def _exchange(request: ClientRequest, presented: str, token_hash: bytes) -> str | None:
     """Spend the token and store its successor; None when somebody was quicker."""
     successor = new_opaque_value()
     successor_hash = request.server.resources.opaque_hash("refresh token", successor)
@@ -109,9 +103,7 @@ async def _exchange(
     return successor
 
 
-async def _repeat(
-    request: ClientRequest, client: Client, presented: str, token_hash: bytes
-) -> str:
+async def _repeat(request: ClientRequest, client: Client, presented: str, token_hash: bytes) -> str:
     """Return the successor that the spent token was exchanged for, or end the family."""
     spent = await find_refresh_token(request.tx, token_hash)
     if spent is None or spent.family.revoked_at is not None:

@@ -1,0 +1,35 @@
+"""``authsvc doctor``: what is wrong, and what to do about it."""
+
+from authsvc import logs
+from authsvc.cli.checks import Finding, check_configuration
+from authsvc.cli.checks_of_storage import check_storage
+from authsvc.cli.operation import run
+from authsvc.cli.output import AsJson, print_json, print_lines
+from authsvc.cli.refusal import Refused
+from authsvc.config import ConfigError, load_settings
+
+_MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check configuration, database, Redis, keys and clock; say what to do about each finding.
+
+    Changes nothing. Ends with 1 when something is wrong; warnings alone are no failure.
+    """
+    logs.configure(level="error")
+    try:
+        settings = load_settings()
+    except ConfigError as error:
+        findings = [Finding("configuration", "error", str(error), "Correct the variable.")]
+    else:
+        findings = [*check_configuration(settings), *run(check_storage(settings))]
+    errors = sum(finding.status == "error" for finding in findings)
+    if as_json:
+        print_json([finding.document() for finding in findings])
+    else:
+        for finding in findings:
+            print_lines(f"{_MARKS[finding.status]}  {finding.check}: {finding.finding}")
+            if finding.advice:
+                print_lines(f"         -> {finding.advice}")
+    if errors:
+        raise Refused(f"{errors} of {len(findings)} checks failed")

@@ -1,0 +1,57 @@
+"""``authsvc serve``: the service itself."""
+
+import socket
+import sys
+from typing import Annotated
+
+import typer
+
+from authsvc.cli.operation import Operation, operate
+from authsvc.cli.output import AsJson, print_json, print_lines
+from authsvc.cli.refusal import Refused
+from authsvc.config import Settings, unknown_variables
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, max=512, help="Processes that serve.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Serve over HTTP until it is told to end.
+
+    The database must be migrated; the first signing keys are made where there are none.
+    """
+
+    async def work(operation: Operation) -> Settings:
+        async with operation.database.transaction() as tx:
+            await operation.resources.key_rotation.ensure_first_keys(tx, operation.origin)
+        return operation.resources.settings
+
+    settings = operate(work)
+    for name in unknown_variables():
+        print(f"warning: {name} is not a setting of authsvc: misspelt?", file=sys.stderr)
+    _check_address(host, port)
+    # The server takes long to import, and nothing else on the command line needs it.
+    from authsvc.app import serve as start  # noqa: PLC0415  # see above
+
+    if as_json:
+        print_json({"issuer": settings.issuer, "host": host, "port": port, "workers": workers})
+    else:
+        where = f"[{host}]" if ":" in host else host
+        print_lines(f"Listening on http://{where}:{port} as {settings.issuer}; Ctrl-C ends it.")
+    sys.stdout.flush()
+    start(settings, host=host, port=port, workers=workers)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Raise Refused when nobody could listen there: the server itself would say so in a log."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise Refused(f"can not listen on {host} port {port}: {error.strerror}") from error
