@@ -79,9 +79,10 @@ def _switch(value: object) -> bool:
 
 
 def _rate(value: str) -> str:
-    amount, slash, period = value.partition("/")
-    if not (slash and amount.isdigit() and int(amount) and period in _PERIODS):
-        raise ValueError(f"a number, a slash and one of {', '.join(_PERIODS)}, like 600/minute")
+    for rate in value.split(";"):
+        amount, _, period = rate.partition("/")
+        if not (amount.isascii() and amount.isdigit() and int(amount) and period in _PERIODS):
+            raise ValueError("rates like 600/minute or 10/second;600/minute")
     return value
 
 
@@ -130,7 +131,7 @@ class Settings(BaseSettings):
     )
     issuer: str = _setting("http://127.0.0.1:8000", "issuer identifier; may carry a path")
     database_url: str = _setting(DEFAULT_DATABASE_URL, "`sqlite:///…` or `postgresql://…`")
-    database_pool_size: int = _setting(10, "connections a worker keeps open at most", ge=1, le=500)
+    database_pool_size: int = _setting(10, "connections a worker keeps open at most", ge=2, le=500)
     database_timeout: PositiveSeconds = _setting(
         5, "seconds a statement, or the wait for a connection, may take"
     )

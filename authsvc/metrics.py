@@ -1,5 +1,8 @@
 """Metrics for Prometheus. Labels are bounded: never a client, a person or an address."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from prometheus_client import Counter, Gauge, Histogram
 
 HTTP_SECONDS = Histogram(
@@ -22,3 +25,12 @@ CODE_REPLAYS = Counter(
 )
 REDIS_LIVE = Gauge("authsvc_redis_live", "1 while announcements over Redis arrive, else 0.")
 HASHES_WAITING = Gauge("authsvc_password_hashes_waiting", "Password hashes waiting for a worker.")
+
+
+def route_of(scope: Mapping[str, Any]) -> str:
+    """Return the pattern of the route that an ASGI scope took: never a path, which is free."""
+    route = scope.get("route")
+    if route is None:
+        return "unmatched"
+    path = route.path if hasattr(route, "methods") else ""  # a mount is in the root path
+    return f"{scope.get('root_path', '')}{path}"

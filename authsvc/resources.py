@@ -77,13 +77,13 @@ def load_master_keys(settings: Settings) -> MasterKeys:
 
 @asynccontextmanager
 async def open_storage(
-    settings: Settings, *, timeout: float | None = None
+    settings: Settings, *, database_timeout: float | None = None
 ) -> AsyncIterator[tuple[Database, RedisClient | None]]:
-    """Open the database and Redis; ``timeout`` (seconds) replaces the database's."""
+    """Open the database and Redis; ``database_timeout`` (seconds) replaces the setting."""
     database = open_database(
         settings.database_url,
         pool_size=settings.database_pool_size,
-        timeout=timeout or settings.database_timeout.total_seconds(),
+        timeout=database_timeout or settings.database_timeout.total_seconds(),
     )
     redis = open_redis(settings.redis_url.get_secret_value()) if settings.redis_url else None
     try:

@@ -72,7 +72,7 @@ class Backend:
 async def _prepare(database_url: str) -> None:
     """Migrate the database and make the signing keys: RSA keys are slow, so once."""
     settings = Backend("sqlite", database_url, None).settings()
-    async with open_storage(settings, timeout=60) as (database, _):
+    async with open_storage(settings, database_timeout=60) as (database, _):
         await upgrade(database)
     async with open_resources(settings) as resources, resources.database.transaction() as tx:
         await resources.key_rotation.ensure_first_keys(tx, Origin("test"))

@@ -272,7 +272,7 @@ def claims_of(jwt: str) -> dict[str, Any]:
 
 def header_of(jwt: str) -> dict[str, Any]:
     """Return the header of a JWT."""
-    return _decode(jwt.split(".")[0])
+    return _decode(jwt.partition(".")[0])
 
 
 def random_verifier() -> tuple[str, str]:

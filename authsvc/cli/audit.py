@@ -20,12 +20,13 @@ _HEAD = re.compile(r"[0-9]{1,18}:[0-9a-f]{64}")
 
 @app.command("list")
 def list_(
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    limit: Annotated[int, typer.Option(metavar="NUMBER", min=1, help="At most so many.")] = 100,
     before: Annotated[
         str | None, typer.Option(metavar="ID", help="Only events before this one.")
     ] = None,
     event: Annotated[
-        str | None, typer.Option(help="Only events of this name, such as user.created.")
+        str | None,
+        typer.Option(metavar="NAME", help="Only events of this name, such as user.created."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -70,7 +71,9 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check that no event was changed, removed or reordered; names the first that was.
+    """Check that the record is whole.
+
+    Names the first event that was changed, removed or reordered.
 
     Keep the head that is printed in another place, and give it the next time.
     """

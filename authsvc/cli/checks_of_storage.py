@@ -185,7 +185,7 @@ async def _check_clocks(
 async def _find_redis_time(redis: RedisClient) -> datetime | None:
     """Return the time by Redis' clock; None when it is away, or a cluster of many clocks."""
     try:
-        told = await redis.time()
+        told: object = await redis.time()
     except REDIS_ERRORS:
         return None
     if not isinstance(told, tuple):

@@ -30,7 +30,8 @@ _METADATA = "Client metadata of RFC 7591, a JSON object; - is standard input."
 @app.command()
 def create(
     client_id: Annotated[
-        str | None, typer.Option("--client-id", help="Identifier; otherwise one is made up.")
+        str | None,
+        typer.Option("--client-id", metavar="ID", help="Identifier; otherwise one is made up."),
     ] = None,
     client_secret_stdin: Annotated[
         bool,
@@ -42,7 +43,7 @@ def create(
     metadata: Annotated[str | None, typer.Option(metavar="FILE", help=_METADATA)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register a client and print its secret, this once."""
+    """Register a client; prints its secret once."""
     if client_secret_stdin and metadata == STDIN:
         raise typer.BadParameter("standard input can not be the secret and the metadata")
     members = read_json_object(metadata) if metadata is not None else {}
@@ -59,7 +60,9 @@ def create(
 
 @app.command("list")
 def list_(
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="NUMBER", min=1, help="At most so many.")
+    ] = None,
     after: Annotated[
         str | None, typer.Option(metavar="CLIENT_ID", help="Begin behind this identifier.")
     ] = None,
@@ -102,7 +105,7 @@ def list_(
 
 @app.command()
 def show(client_id: ClientArgument, as_json: AsJson = False) -> None:
-    """Show a client, the roles assigned to it, and what these amount to."""
+    """Show a client, its roles and permissions."""
 
     async def work(operation: Operation) -> dict[str, Any]:
         graph = await operation.resources.role_graph.get()
@@ -126,7 +129,7 @@ def update(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Change members of a client's metadata; those not named stay."""
+    """Change metadata; members not named stay."""
     members = read_json_object(metadata)
 
     async def work(operation: Operation) -> dict[str, Any]:
@@ -144,15 +147,16 @@ def rotate_secret(
     overlap: Annotated[
         int,
         typer.Option(
+            metavar="SECONDS",
             min=0,
             max=31_536_000,
-            help="Seconds in which the secrets before stay valid; with 0 the running "
+            help="Time in which the secrets before stay valid; with 0 the running "
             "application is locked out until it has the new one.",
         ),
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Give a client a new secret and print it, this once."""
+    """Give a client a new secret, printed this once."""
 
     async def work(operation: Operation) -> dict[str, Any]:
         async with operation.database.transaction() as tx:

@@ -19,7 +19,10 @@ def upgrade(
     revision: Annotated[str, typer.Argument(metavar="REV", help="Revision to end at.")] = HEAD,
     as_json: AsJson = False,
 ) -> None:
-    """Migrate up, and make the first signing keys where there are none."""
+    """Migrate up.
+
+    At the newest revision, makes the first signing keys where there are none.
+    """
     _tell(run(migrate_up(prepare(), revision)), as_json=as_json)
 
 
@@ -30,7 +33,10 @@ def downgrade(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Migrate down; what the newer schema alone can hold is lost."""
+    """Migrate down.
+
+    What the newer schema alone can hold is lost.
+    """
     _tell(run(migrate_down(prepare(), revision)), as_json=as_json)
 
 
@@ -54,7 +60,10 @@ def current(as_json: AsJson = False) -> None:
 
 @app.command()
 def check(as_json: AsJson = False) -> None:
-    """Check that the schema is at the newest revision and is what the models say."""
+    """Check the schema against the models.
+
+    It must be at the newest revision and be what the models say.
+    """
     settings = prepare()
 
     async def work() -> tuple[str | None, list[str]]:

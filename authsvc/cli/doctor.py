@@ -12,9 +12,10 @@ _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Check configuration, database, Redis, keys and clock; say what to do about each finding.
+    """Check everything, and say what to do.
 
-    Changes nothing. Ends with 1 when something is wrong; warnings alone are no failure.
+    Looks at configuration, database, Redis, keys and clock, and changes nothing. Ends
+    with 1 when something is wrong; warnings alone are no failure.
     """
     logs.configure(level="error")
     try:

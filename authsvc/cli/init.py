@@ -16,10 +16,11 @@ _NAME = "admin"
 
 
 def init(as_json: AsJson = False) -> None:
-    """Prepare everything for `authsvc serve`; changes nothing that is there.
+    """Prepare everything that `serve` needs.
 
     Migrates the database, makes the first signing keys, and the first administrator
-    when there is no user at all: the password is printed, this once.
+    when there is no user at all: the password is printed, this once. Safe to repeat:
+    what is there stays.
     """
     settings = prepare()
     made_master_key = settings.master_key is None and not MASTER_KEY_PATH.exists()

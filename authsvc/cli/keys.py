@@ -31,7 +31,8 @@ T = TypeVar("T")
 
 KidArgument = Annotated[str, typer.Argument(metavar="KID", help="The key's kid.")]
 AlgOption = Annotated[
-    Literal["ES256", "RS256", "PS256", "EdDSA"], typer.Option(help="What the key signs with.")
+    Literal["ES256", "RS256", "PS256", "EdDSA"],
+    typer.Option(metavar="ALG", help="ES256, RS256, PS256 or EdDSA."),
 ]
 
 
@@ -59,7 +60,11 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command()
 def rotate(as_json: AsJson = False) -> None:
-    """Let the next key of each algorithm sign, where it was published for long enough."""
+    """Let the next keys sign.
+
+    An algorithm whose next key was not published for long enough has to wait: clients
+    must have learnt of a key before it signs.
+    """
 
     async def change(rotation: KeyRotation, tx: Transaction, origin: Origin) -> list[Rotation]:
         return await rotation.rotate(tx, origin)
@@ -85,11 +90,13 @@ def generate(alg: AlgOption, as_json: AsJson = False) -> None:
 
 @app.command("import")
 def import_(
-    file: Annotated[str, typer.Argument(help="Private key in PEM form; - is standard input.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="Private key in PEM form; - is standard input.")
+    ],
     alg: AlgOption,
     as_json: AsJson = False,
 ) -> None:
-    """Publish a private key of your own as a next key."""
+    """Publish a key of your own as a next key."""
     pem = read_bytes(file)
 
     async def change(rotation: KeyRotation, tx: Transaction, origin: Origin) -> SigningKeyRow:
@@ -100,7 +107,10 @@ def import_(
 
 @app.command()
 def retire(kid: KidArgument, as_json: AsJson = False) -> None:
-    """Let a key sign no more; what it has signed stays valid."""
+    """Let a key sign no more.
+
+    What it has signed stays valid. The next key of the algorithm takes its place.
+    """
 
     async def change(rotation: KeyRotation, tx: Transaction, origin: Origin) -> SigningKeyRow:
         return await rotation.retire(tx, kid, origin)
@@ -110,7 +120,10 @@ def retire(kid: KidArgument, as_json: AsJson = False) -> None:
 
 @app.command()
 def revoke(kid: KidArgument, as_json: AsJson = False) -> None:
-    """Make everything a compromised key has signed invalid at once; says what that is."""
+    """Revoke a key that was compromised.
+
+    Everything it has signed is invalid at once; says what that is. Safe to repeat.
+    """
 
     async def work(operation: Operation) -> dict[str, Any]:
         resources = operation.resources
@@ -132,7 +145,7 @@ def revoke(kid: KidArgument, as_json: AsJson = False) -> None:
 
 @app.command()
 def jwks(as_json: AsJson = False) -> None:
-    """Print the JWKS that clients see; it is JSON in any case."""
+    """Print the JWKS that clients see."""
 
     async def work(operation: Operation) -> bytes:
         return (await operation.resources.keyring.get()).jwks
@@ -143,7 +156,7 @@ def jwks(as_json: AsJson = False) -> None:
 
 @app.command()
 def rewrap(as_json: AsJson = False) -> None:
-    """Put what is encrypted under the newest master key.
+    """Encrypt all under the newest master key.
 
     To rotate the master key: put the new one before the old in AUTHSVC_MASTER_KEY,
     restart every server, run this, then remove the old one.
@@ -207,6 +220,6 @@ def _rotation_document(outcome: Rotation) -> dict[str, Any]:
 def _describe_rotation(outcome: Rotation) -> str:
     usable = readable(outcome.next_usable_at)
     if outcome.active is None:
-        return f"{outcome.alg}: too early; clients must learn of the next key until {usable}."
+        return f"{outcome.alg}: too early, the next key may sign from {usable} on."
     before = f", {outcome.retired} is retired" if outcome.retired else ""
-    return f"{outcome.alg}: {outcome.active} signs now{before}; the next may from {usable} on."
+    return f"{outcome.alg}: {outcome.active} signs now{before}; the next key may from {usable} on."

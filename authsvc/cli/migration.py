@@ -34,7 +34,7 @@ async def migrate_up(settings: Settings, revision: str = HEAD) -> Migration:
     Raises Refused for a revision that is unknown or below.
     """
     target = parse_revision(revision)
-    async with open_storage(settings, timeout=_TIMEOUT) as (database, _):
+    async with open_storage(settings, database_timeout=_TIMEOUT) as (database, _):
         before = await find_revision(settings, database)
         if _height(target) < _height(before):
             raise Refused(f"the database is at {before}, which is above {revision}")
@@ -59,7 +59,7 @@ async def migrate_up(settings: Settings, revision: str = HEAD) -> Migration:
 async def migrate_down(settings: Settings, revision: str) -> Migration:
     """Migrate down to ``revision``; raises Refused for one that is unknown or above."""
     target = parse_revision(revision)
-    async with open_storage(settings, timeout=_TIMEOUT) as (database, _):
+    async with open_storage(settings, database_timeout=_TIMEOUT) as (database, _):
         before = await find_revision(settings, database)
         if _height(target) > _height(before):
             raise Refused(f"the database is at {before or BASE}, which is below {revision}")

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pwd
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +42,9 @@ class Operation:
 def prepare() -> Settings:
     """Return the settings, with logs held to what an operator has to see; raises ConfigError."""
     settings = load_settings()
+    console = settings.log_format == "console" or sys.stderr.isatty()
     level = "error" if settings.log_level == "error" else "warning"
-    logs.configure(level=level, console=settings.log_format == "console")
+    logs.configure(level=level, console=console)
     return settings
 
 

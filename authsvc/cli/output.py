@@ -67,7 +67,9 @@ def print_document(document: Mapping[str, Any], *, as_json: bool) -> None:
 def readable(value: object) -> str:
     """Return ``value`` as a person reads it; nothing in it can command a terminal."""
     match value:
-        case None | "" | [] | () | {}:
+        case None | "":
+            return "-"
+        case list() | tuple() | Mapping() if not value:
             return "-"
         case bool():
             return "yes" if value else "no"

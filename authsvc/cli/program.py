@@ -27,6 +27,7 @@ app = typer.Typer(
         "Settings are environment variables: see the README."
     ),
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 app.command()(init)
 app.command()(serve)
@@ -86,6 +87,8 @@ def _explain_usage(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else NAME
     message = " ".join(error.format_message().split()).rstrip(".")
+    # Words of pydantic and Typer that tell an operator nothing.
+    message = message.replace("Value error, ", "").removeprefix("Invalid value: ")
     return f"error: {message[:1].lower()}{message[1:]}; see `{path} --help`"
 
 

@@ -18,7 +18,9 @@ T = TypeVar("T")
 app = typer.Typer(help="Roles: what they allow, and who holds them.")
 
 RoleArgument = Annotated[str, typer.Argument(metavar="NAME", help="The role's name.")]
-PermissionArgument = Annotated[str, typer.Argument(help="Such as orders:read.")]
+PermissionArgument = Annotated[
+    str, typer.Argument(metavar="PERMISSION", help="Such as orders:read.")
+]
 HeldRole = Annotated[str, typer.Argument(metavar="ROLE", help="The role's name.")]
 UserOption = Annotated[
     str | None, typer.Option("--user", metavar="USER", help="User name, email or identifier.")
@@ -32,7 +34,7 @@ ClientOption = Annotated[
 def create(
     name: RoleArgument,
     permission: Annotated[
-        list[str] | None, typer.Option(help="A permission; repeat for more.")
+        list[str] | None, typer.Option(metavar="PERMISSION", help="A permission; repeat for more.")
     ] = None,
     inherits: Annotated[
         list[str] | None,
@@ -70,7 +72,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command()
 def show(name: RoleArgument, as_json: AsJson = False) -> None:
-    """Show a role: its own permissions and the roles it inherits."""
+    """Show a role, as it was set up."""
 
     async def work(operation: Operation) -> Role:
         async with operation.database.reading() as tx:

@@ -13,9 +13,15 @@ from authsvc.config import Settings, unknown_variables
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, max=512, help="Processes that serve.")] = 1,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=1, max=65_535, help="Port to listen on.")
+    ] = 8000,
+    workers: Annotated[
+        int, typer.Option(metavar="NUMBER", min=1, max=512, help="Processes that serve.")
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Serve over HTTP until it is told to end.
@@ -41,7 +47,11 @@ def serve(
         where = f"[{host}]" if ":" in host else host
         print_lines(f"Listening on http://{where}:{port} as {settings.issuer}; Ctrl-C ends it.")
     sys.stdout.flush()
-    start(settings, host=host, port=port, workers=workers)
+    try:
+        start(settings, host=host, port=port, workers=workers)
+    except SystemExit as error:
+        # The server ends the process with codes of its own, after it has logged why.
+        raise typer.Exit(1 if error.code else 0) from error
 
 
 def _check_address(host: str, port: int) -> None:

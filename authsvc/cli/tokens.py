@@ -32,11 +32,13 @@ class Outcome:
 def inspect(
     token: Annotated[
         str,
-        typer.Argument(help="The token; - reads it from standard input, where nobody sees it."),
+        typer.Argument(
+            metavar="TOKEN", help="The token; - reads it from standard input, where nobody sees it."
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Show what a token says, whether it is good, and if not, why."""
+    """Show what a token says, and if it is good."""
     text = read_token(STDIN) if token == STDIN else token
 
     async def work(operation: Operation) -> dict[str, Any]:
@@ -56,7 +58,8 @@ def revoke(
         ),
     ] = None,
     user: Annotated[
-        str | None, typer.Option(help="All of this person: name, email or identifier.")
+        str | None,
+        typer.Option(metavar="USER", help="All of this person: name, email or identifier."),
     ] = None,
     client: Annotated[
         str | None, typer.Option(metavar="CLIENT_ID", help="All that this client was issued.")
@@ -66,7 +69,10 @@ def revoke(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take tokens back; name one of --token, --user, --client and --session."""
+    """Take tokens back.
+
+    Name one of --token, --user, --client and --session.
+    """
     if sum(selector is not None for selector in (token, user, client, session)) != 1:
         raise typer.BadParameter("name one of --token, --user, --client and --session")
     text = read_token(token) if token is not None else ""

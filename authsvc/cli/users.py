@@ -25,8 +25,8 @@ PasswordStdin = Annotated[
 
 @app.command()
 def create(
-    username: Annotated[str, typer.Argument(help="Name to sign in with.")],
-    email: Annotated[str, typer.Option(help="Mail address; signs in as well.")],
+    username: Annotated[str, typer.Argument(metavar="USERNAME", help="Name to sign in with.")],
+    email: Annotated[str, typer.Option(metavar="EMAIL", help="Mail address; signs in as well.")],
     email_verified: Annotated[
         bool, typer.Option("--email-verified", help="The address is known to be the person's.")
     ] = False,
@@ -40,7 +40,10 @@ def create(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a person; without a password they can not sign in until one is set."""
+    """Create a person.
+
+    Without a password they can not sign in until one is set.
+    """
     claims = parse_claims(claim or [])
     if password_stdin and password_prompt:
         raise typer.BadParameter("give --password-stdin or --password-prompt, not both")
@@ -78,7 +81,9 @@ def create(
 
 @app.command("list")
 def list_(
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="NUMBER", min=1, help="At most so many.")
+    ] = None,
     after: Annotated[
         str | None, typer.Option(metavar="ID", help="Begin behind this identifier.")
     ] = None,
@@ -113,7 +118,7 @@ def list_(
 
 @app.command()
 def show(user: UserArgument, as_json: AsJson = False) -> None:
-    """Show a person, the roles assigned to them, and what these amount to."""
+    """Show a person, their roles and permissions."""
 
     async def work(operation: Operation) -> dict[str, Any]:
         graph = await operation.resources.role_graph.get()
@@ -133,7 +138,10 @@ def show(user: UserArgument, as_json: AsJson = False) -> None:
 def set_password(
     user: UserArgument, password_stdin: PasswordStdin = False, as_json: AsJson = False
 ) -> None:
-    """Replace a person's password and end all that was signed in with the old one."""
+    """Replace a password.
+
+    Ends all that was signed in with the old one.
+    """
     password = read_secret("Password") if password_stdin else prompt_new_password()
 
     async def work(operation: Operation) -> User:
@@ -184,7 +192,10 @@ def delete(user: UserArgument, as_json: AsJson = False) -> None:
 
 @app.command("revoke-sessions")
 def revoke_sessions(user: UserArgument, as_json: AsJson = False) -> None:
-    """End all a person is signed in to: sessions, refresh tokens, access tokens."""
+    """Sign a person out everywhere.
+
+    Ends their sessions, refresh tokens and access tokens.
+    """
 
     async def work(operation: Operation) -> tuple[User, int]:
         async with operation.database.transaction() as tx:

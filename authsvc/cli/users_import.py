@@ -47,10 +47,12 @@ _KINDS = {str: "text", bool: "true or false", dict: "an object", list: "a list o
 
 
 def import_users(
-    file: Annotated[str, typer.Argument(help="JSON lines or a JSON array; - is standard input.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="JSON lines or a JSON array; - is standard input.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Create many people at once, all of them or none.
+    """Create many people at once, all or none.
 
     Each is an object with username and, as wanted, email, email_verified, claims, roles,
     and password or password_hash. A hash is an encoded Argon2id one and is kept as it is:

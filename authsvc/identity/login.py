@@ -118,7 +118,29 @@ class Login:
         buckets = self._buckets(account, origin.address, device)
         async with self._database.transaction() as tx:
             await self._count(tx, buckets)
-            user = await find_user_by_login(tx, login)
+            found = await find_user_by_login(tx, login)
+        while (user := await self._check(found, password, origin)) is not None:
+            rehashed = (
+                await self._hashes.hash(password)
+                if user.password_hash and self._hashes.is_outdated(user.password_hash)
+                else None
+            )
+            async with self._database.transaction() as tx:
+                found = await find_user(tx, user.id)
+                if found is None or not _is_the_same(found, user):
+                    # Disabled, another password, or the same, rehashed by another sign-in.
+                    continue
+                if replaces is not None:
+                    await end_session(tx, replaces, now=self._clock.now())
+                session, cookie = await self._sessions.begin(
+                    tx, user.id, amr=["pwd"], address=origin.address, user_agent=user_agent
+                )
+                await self._succeeded(tx, user, buckets, rehashed, origin)
+            return SignedIn(user, session, cookie, self._device_cookie(account))
+        return None
+
+    async def _check(self, user: User | None, password: str, origin: Origin) -> User | None:
+        """Return the person if the password is theirs and they may come in."""
         try:
             right = await self._hashes.verify(user.password_hash if user else None, password)
         except InvalidRequest:
@@ -126,30 +148,11 @@ class Login:
         if user is None or not right or user.disabled_at is not None:
             await self._failed(user, right, origin)
             return None
-        rehashed = (
-            await self._hashes.hash(password)
-            if user.password_hash and self._hashes.is_outdated(user.password_hash)
-            else None
-        )
-        async with self._database.transaction() as tx:
-            if await self._has_changed(tx, user):
-                return None
-            if replaces is not None:
-                await end_session(tx, replaces, now=self._clock.now())
-            session, cookie = await self._sessions.begin(
-                tx, user.id, amr=["pwd"], address=origin.address, user_agent=user_agent
-            )
-            await self._succeeded(tx, user, buckets, rehashed, origin)
-        return SignedIn(user, session, cookie, self._device_cookie(account))
+        return user
 
     def _device_cookie(self, account: str) -> str:
         content = f"{new_opaque_value()}.{_encode(account.encode())}"
         return f"{content}.{_encode(self._sign(content))}"
-
-    async def _has_changed(self, tx: Transaction, user: User) -> bool:
-        """Tell whether the account was disabled or got another password meanwhile."""
-        now = await find_user(tx, user.id)
-        return now is None or now.disabled_at is not None or now.password_hash != user.password_hash
 
     async def _count(self, tx: Transaction, buckets: list[_Bucket]) -> None:
         now = self._clock.now()
@@ -199,7 +202,7 @@ class Login:
             if bucket.own:
                 await forget_attempts(tx, bucket.key)
             else:
-                await take_back_attempt(tx, bucket.key, now=now)
+                await take_back_attempt(tx, bucket.key)
         if rehashed is not None:
             await update_user(tx, user.id, {"password_hash": rehashed}, now=now)
         await self._audit.record(
@@ -239,6 +242,11 @@ class Login:
 
     def _sign(self, content: str) -> bytes:
         return hmac.digest(self._device_key, content.encode("utf-8", "replace"), "sha256")
+
+
+def _is_the_same(now: User, before: User) -> bool:
+    """Tell whether what the password was checked against still holds."""
+    return now.disabled_at is None and now.password_hash == before.password_hash
 
 
 def _network(address: str) -> str:

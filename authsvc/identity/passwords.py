@@ -20,6 +20,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from authsvc.protocol.errors import InvalidRequest, TemporarilyUnavailable
+from authsvc.storage.users import fold
 
 MIN_LENGTH = 8
 MAX_LENGTH = 1024
@@ -57,7 +58,7 @@ def check_new_password(password: str, *, names: tuple[str | None, ...] = ()) -> 
     folded = normal.casefold()
     if folded in _common_passwords() or len(set(folded)) < 3:
         raise InvalidRequest("This password is among the first that are tried: choose another")
-    if folded in {name.casefold() for name in names if name}:
+    if fold(normal) in {fold(name) for name in names if name}:
         raise InvalidRequest("A password must not be the name of the account")
 
 
@@ -101,13 +102,14 @@ class PasswordHashes:
         )
         workers = workers or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="argon2")
+        self._queue = queue
         self._room = workers + queue
         self._decoy: str | None = None
 
     @property
     def waiting(self) -> int:
         """How many hashes wait for a worker."""
-        return self._pool._work_queue.qsize()
+        return max(0, self._queue - self._room)
 
     async def hash(self, password: str) -> str:
         """Return the encoded hash of ``password``; raises TemporarilyUnavailable."""

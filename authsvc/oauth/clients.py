@@ -48,7 +48,7 @@ class Client(ClientMixin):
     @property
     def is_public(self) -> bool:
         """Whether the client can not keep a secret (RFC 6749 §2.1)."""
-        return self.metadata.token_endpoint_auth_method == "none"
+        return self.metadata.token_endpoint_auth_method == "none"  # noqa: S105  # a method
 
     @property
     def name(self) -> str:

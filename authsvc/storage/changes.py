@@ -8,6 +8,7 @@ the database at each request: slower, and never stale.
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -45,6 +46,7 @@ class Changes:
         self._watchers: dict[str, Callable[[], None]] = {}
         self._listeners: dict[str, Callable[[Any], None]] = {}
         self._reloaders: list[Callable[[bool], Awaitable[None]]] = []
+        self._identity = secrets.token_hex(8)
         self._heard_at = float("-inf")
 
     @property
@@ -119,12 +121,12 @@ class Changes:
         pubsub = redis.pubsub()
         try:
             await pubsub.subscribe(CHANNEL)
-            beat = orjson.dumps({"beat": id(self)})
             synced, beat_at = False, 0.0
             while True:
                 if time.monotonic() - beat_at >= HEARTBEAT:
-                    await redis.publish(CHANNEL, beat)
                     beat_at = time.monotonic()
+                    beat = {"beat": self._identity, "at": beat_at}
+                    await redis.publish(CHANNEL, orjson.dumps(beat))
                 received = await pubsub.get_message(
                     ignore_subscribe_messages=True, timeout=HEARTBEAT
                 )
@@ -153,7 +155,7 @@ class Changes:
 
     async def _compare_versions(self, tx: Transaction) -> None:
         rows = await tx.execute(select(registry_versions.c.name, registry_versions.c.version))
-        versions = {name: version for name, version in rows}
+        versions: dict[str, int] = {row.name: row.version for row in rows}
         changed = [
             name for name, version in versions.items() if self._versions.get(name) != version
         ]
@@ -162,8 +164,10 @@ class Changes:
             self._watchers.get(name, lambda: None)()
 
     def _receive(self, message: Message) -> None:
-        if message.get("beat") == id(self):
-            self._heard_at = time.monotonic()
+        if message.get("beat") == self._identity:
+            # When it was sent, not when it arrived: all that was announced before then has
+            # been heard, even if this process stood still in between.
+            self._heard_at = float(message["at"])
         elif "registry" in message:
             self._watchers.get(message["registry"], lambda: None)()
         for kind, hear in self._listeners.items():

@@ -17,7 +17,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, Operation
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from authsvc.logs import get_logger
 from authsvc.protocol.errors import OAuthError, TemporarilyUnavailable
+
+log = get_logger(__name__)
 
 AfterCommit = Callable[[], Awaitable[None]]
 
@@ -38,34 +41,69 @@ class Transaction:
         parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
     ) -> CursorResult[*tuple[Any, ...]]:
         """Run ``statement``; raises IntegrityError, or TemporarilyUnavailable."""
+        connection = await self.connection()
         try:
-            return await (await self.connection()).execute(statement, parameters)
+            return await connection.execute(statement, parameters)
         except IntegrityError:
             raise
         except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
             raise unavailable(error) from error
 
     async def connection(self) -> AsyncConnection:
-        """Return the connection of this transaction, opened now if it was not."""
+        """Return the connection of this transaction, opened now if it was not.
+
+        Raises TemporarilyUnavailable.
+        """
         if self._connection is None:
-            self._connection = await self._enter()
+            try:
+                self._connection = await self._enter()
+            except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
+                raise unavailable(error) from error
         return self._connection
 
     def after_commit(self, callback: AfterCommit) -> None:
         """Have ``callback`` awaited once the transaction is durable; not at all otherwise."""
         self._after_commit.append(callback)
 
+    async def commit(self) -> None:
+        """Make what was written durable; raises IntegrityError, or TemporarilyUnavailable."""
+        if self._connection is None:
+            return
+        try:
+            await self._connection.commit()
+        except IntegrityError:
+            raise
+        except (DBAPIError, OSError, TimeoutError) as error:
+            raise unavailable(error) from error
+
     async def run_after_commit(self) -> None:
-        """Await the callbacks in the order in which they were given."""
+        """Await the callbacks in the order in which they were given.
+
+        All of them, even when the caller is cancelled meanwhile, and whatever one of them
+        raises: the change is durable, so it is neither undone nor reported as failed.
+        """
+        if self._after_commit:
+            await asyncio.shield(asyncio.ensure_future(self._run_callbacks()))
+
+    async def _run_callbacks(self) -> None:
         for callback in self._after_commit:
-            await callback()
+            try:
+                await callback()
+            except Exception:
+                log.exception("after_commit_failed")
 
 
 class Database:
-    """A pool of connections, and the two ways to use one."""
+    """Connections, and the two ways to use one.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    Who writes may have to read aside, in a connection of its own: a registry that has
+    changed, the revocation list. From one pool, as many writers as it has connections
+    would then all wait for each other. So reading has its own, and never waits for writing.
+    """
+
+    def __init__(self, engine: AsyncEngine, readers: AsyncEngine | None = None) -> None:
         self.engine = engine
+        self._readers = readers or engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         # SQLite has one writer. Ours queue here in order instead of polling its lock.
         self._writer = asyncio.Lock()
@@ -92,8 +130,7 @@ class Database:
                 if not commit_oauth_errors or error.status_code >= 500:
                     raise
                 answer = error
-            if transaction._connection is not None:
-                await self._commit(transaction._connection)
+            await transaction.commit()
         await transaction.run_after_commit()
         if answer is not None:
             raise answer
@@ -104,7 +141,7 @@ class Database:
         async with AsyncExitStack() as stack:
 
             async def enter() -> AsyncConnection:
-                return await stack.enter_async_context(self.engine.connect())
+                return await stack.enter_async_context(self._readers.connect())
 
             yield Transaction(enter)
 
@@ -115,17 +152,10 @@ class Database:
         _ = await connection.begin()
         return connection
 
-    async def _commit(self, connection: AsyncConnection) -> None:
-        try:
-            await connection.commit()
-        except IntegrityError:
-            raise
-        except (DBAPIError, OSError, TimeoutError) as error:
-            raise unavailable(error) from error
-
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+        await self._readers.dispose()
 
 
 def unavailable(error: BaseException) -> OAuthError:
@@ -154,11 +184,20 @@ def _is_away(error: DBAPIError) -> bool:
 def open_database(url: str, *, pool_size: int, timeout: float) -> Database:
     """Return the database at ``url``; nothing is connected yet.
 
-    ``timeout`` (seconds) bounds each statement and the wait for a connection.
+    ``pool_size``, at least 2, is divided between writing and reading. ``timeout`` (seconds)
+    bounds each statement and the wait for a connection.
     """
     if url.startswith("sqlite:///"):
+        # One writer at a time, so that there is always a connection left to read.
         return Database(_open_sqlite(url, timeout))
-    engine = create_async_engine(
+    to_read = pool_size // 2
+    return Database(
+        _open_postgres(url, pool_size - to_read, timeout), _open_postgres(url, to_read, timeout)
+    )
+
+
+def _open_postgres(url: str, pool_size: int, timeout: float) -> AsyncEngine:
+    return create_async_engine(
         url.replace("postgresql://", "postgresql+asyncpg://", 1),
         pool_size=pool_size,
         max_overflow=0,
@@ -175,7 +214,6 @@ def open_database(url: str, *, pool_size: int, timeout: float) -> Database:
             },
         },
     )
-    return Database(engine)
 
 
 def _open_sqlite(url: str, timeout: float) -> AsyncEngine:

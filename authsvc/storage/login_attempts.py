@@ -1,13 +1,16 @@
 """Wrong passwords, counted exactly: one row a bucket, changed by one statement."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import case, delete, literal, select, update
 
 from authsvc.storage.database import Transaction
 from authsvc.storage.schema import Instant, login_attempts
 from authsvc.storage.upsert import insert_into
+
+_OPEN = datetime(1970, 1, 1, tzinfo=UTC)
+"""What an open bucket is closed until: long past, also by the clock of another replica."""
 
 
 async def count_attempt(
@@ -29,14 +32,14 @@ async def count_attempt(
     bucket = login_attempts.c
     number = case((bucket.expires_at <= now, 1), else_=bucket.failures + 1)
     closed_until = case(
-        (number < free, literal(now, Instant)),
+        (number < free, literal(_OPEN, Instant)),
         *(
             (number == free + step, literal(now + delay, Instant))
             for step, delay in enumerate(delays)
         ),
         else_=literal(now + delays[-1], Instant),
     )
-    first = now + delays[0] if free <= 1 else now
+    first = now + delays[0] if free <= 1 else _OPEN
     statement = (await insert_into(tx, login_attempts)).values(
         bucket_hash=bucket_hash, failures=1, blocked_until=first, expires_at=now + window
     )
@@ -63,12 +66,12 @@ async def find_open_at(tx: Transaction, bucket_hash: bytes) -> datetime | None:
     return blocked_until
 
 
-async def take_back_attempt(tx: Transaction, bucket_hash: bytes, *, now: datetime) -> None:
+async def take_back_attempt(tx: Transaction, bucket_hash: bytes) -> None:
     """Uncount one attempt, which turned out right, and open the bucket."""
     await tx.execute(
         update(login_attempts)
         .where(login_attempts.c.bucket_hash == bucket_hash, login_attempts.c.failures > 0)
-        .values(failures=login_attempts.c.failures - 1, blocked_until=now)
+        .values(failures=login_attempts.c.failures - 1, blocked_until=_OPEN)
     )
 
 

@@ -33,6 +33,8 @@ COMPLETE = "authsvc:revoked"
 """The key that says that Redis holds the whole list; gone when Redis was flushed."""
 _RECENT = timedelta(seconds=10)
 _COMPLETE_TTL = timedelta(seconds=10)
+_SWEEP_AT = 10_000
+"""Entries in memory from which on those that expired are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class RevocationList:
         self._changes = changes
         self._clock = clock
         self._entries: dict[tuple[str, str], tuple[datetime, datetime]] = {}
+        self._unshared: dict[tuple[str, str], Revocation] = {}
+        self._sweep_at = _SWEEP_AT
         changes.listen("revoked", self._hear, self._reload)
 
     async def add(self, tx: Transaction, entries: Sequence[Revocation]) -> None:
@@ -114,15 +118,23 @@ class RevocationList:
             return rows.first() is not None
 
     async def _share(self, entries: Sequence[Revocation]) -> None:
+        if self._redis is None:
+            return
         for entry in entries:
             self._keep(entry)
+        if len(self._entries) > self._sweep_at:
+            # Polls forget what expired; while Redis is away there are none.
+            self._forget_expired(self._clock.now())
+            self._sweep_at = max(_SWEEP_AT, 2 * len(self._entries))
         await self._write_redis(entries)
         await self._changes.announce({"revoked": [_pack(entry) for entry in entries]})
 
     async def _write_redis(self, entries: Sequence[Revocation]) -> None:
-        if self._redis is None:
+        """Write to the shared list; what Redis did not take is written at the next poll."""
+        if self._redis is None or not entries:
             return
         now = self._clock.now()
+        self._unshared.update({(entry.kind, entry.value): entry for entry in entries})
         try:
             pipeline = self._redis.pipeline(transaction=False)
             for entry in entries:
@@ -132,6 +144,9 @@ class RevocationList:
             await pipeline.execute()
         except REDIS_ERRORS as error:
             log.warning("revocation_not_shared", error=type(error).__name__)
+            return
+        for entry in entries:
+            self._unshared.pop((entry.kind, entry.value), None)
 
     async def _reload(self, everything: bool) -> None:
         """Read what memory may lack; write the whole list to a Redis that has lost it."""
@@ -147,10 +162,11 @@ class RevocationList:
             statement = statement.where(revocations.c.created_at > now - _RECENT)
         async with self._database.reading() as tx:
             entries = [Revocation(*row) for row in await tx.execute(statement)]
+        # What was not heard of may not have got into Redis either: its process died first.
+        unheard = [entry for entry in entries if (entry.kind, entry.value) not in self._entries]
         for entry in entries:
             self._keep(entry)
-        if not complete:
-            await self._write_redis(entries)
+        await self._write_redis([*(unheard if complete else entries), *self._unshared.values()])
         await self._mark_complete(anew=not complete)
         self._forget_expired(now)
 
@@ -186,6 +202,7 @@ class RevocationList:
         expired = [key for key, (_, expires_at) in self._entries.items() if expires_at <= now]
         for key in expired:
             del self._entries[key]
+            self._unshared.pop(key, None)
 
 
 def _pack(entry: Revocation) -> list[Any]:

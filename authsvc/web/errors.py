@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from authsvc.metrics import ERRORS
+from authsvc.metrics import ERRORS, route_of
 from authsvc.protocol.errors import (
     InsufficientScope,
     InvalidClient,
@@ -50,7 +50,7 @@ async def answer_oauth_error(request: Request, error: Exception) -> Response:
     """Return the response for an OAuthError; note it for the request's log line."""
     assert isinstance(error, OAuthError)  # noqa: S101  # registered for this class alone
     request.state.error = error
-    ERRORS.labels(_route(request), error.error).inc()
+    ERRORS.labels(route_of(request.scope), error.error).inc()
     headers = rate_limit_headers(request)
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
@@ -104,7 +104,7 @@ def _is_for_a_person(request: Request) -> bool:
     route = request.scope.get("route")
     if route is None:
         return "text/html" in request.headers.get("accept", "")
-    return getattr(route, "name", "").startswith("page:")
+    return (getattr(route, "name", None) or "").startswith("page:")
 
 
 def _error_page(request: Request, error: OAuthError, headers: dict[str, str]) -> Response:
@@ -121,7 +121,3 @@ def _error_page(request: Request, error: OAuthError, headers: dict[str, str]) ->
         error_description=None,
         request_id=request.state.request_id,
     )
-
-
-def _route(request: Request) -> str:
-    return getattr(request.scope.get("route"), "path", "unmatched")

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authsvc.config import Settings
 from authsvc.logs import get_logger
-from authsvc.metrics import HTTP_SECONDS
+from authsvc.metrics import HTTP_SECONDS, route_of
 from authsvc.protocol.errors import OAuthError, PayloadTooLarge
 from authsvc.storage.identifiers import new_id
 from authsvc.web.proxies import find_client_address, is_trusted_peer
@@ -98,7 +98,7 @@ class RequestMiddleware:
             headers["Strict-Transport-Security"] = "max-age=31536000"
 
     def _log(self, scope: Scope, status: int, seconds: float) -> None:
-        route = _route_of(scope)
+        route = route_of(scope)
         HTTP_SECONDS.labels(route, _method_of(scope), str(status)).observe(seconds)
         error: OAuthError | None = scope["state"].get("error")
         facts: dict[str, Any] = {
@@ -116,12 +116,6 @@ class RequestMiddleware:
             if error.detail:
                 facts["detail"] = error.detail
         log.info("request", **facts)
-
-
-def _route_of(scope: Scope) -> str:
-    """Return the route's pattern: never a path, which may hold anything."""
-    route = scope.get("route")
-    return getattr(route, "path", None) or "unmatched"
 
 
 def _method_of(scope: Scope) -> str:

@@ -13,8 +13,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.web import client_endpoints, health
+from authsvc.web.admin.openapi import openapi_document
+from authsvc.web.admin.routes import admin_routes
 from authsvc.web.authorize import AuthorizeEndpoints
 from authsvc.web.discovery import Discovery
+from authsvc.web.errors import json_response
 from authsvc.web.login import LoginEndpoints
 from authsvc.web.logout import LogoutEndpoints
 from authsvc.web.people import PeopleEdge
@@ -72,11 +75,28 @@ def build_routes(
         route("/logout", ["GET", "POST"], logout.logout, "logout_address", page=True),
         route("/logout/confirm", ["POST"], logout.confirm, "logout_address", page=True),
         route("/", ["GET"], start.start, "authorize_address", page=True),
+        Mount(
+            f"{base}/admin/v1",
+            routes=admin_routes(
+                server, wrap=lambda e: limits.limit("admin_address")(current(e))
+            ),
+        ),
+        Route(f"{base}/openapi.json", _openapi(server.issuer), methods=["GET"]),
         Mount(f"{base}/static", StaticFiles(directory=_STATIC), name="static"),
         Route("/healthz", health.healthz, methods=["GET"]),
         Route("/readyz", health.readyz, methods=["GET"]),
         Route("/metrics", health.metrics, methods=["GET"]),
     ]
+
+
+def _openapi(issuer: str) -> Endpoint:
+    """Return the endpoint that answers the admin API's description."""
+    document = openapi_document(issuer)
+
+    async def openapi(_request: Request) -> Response:
+        return json_response(document)
+
+    return openapi
 
 
 def _discovery_routes(base: str, endpoint: Endpoint) -> list[BaseRoute]:

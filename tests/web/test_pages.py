@@ -54,6 +54,7 @@ HOSTILE_VALUES: dict[str, dict[str, object]] = {
         "links": [{"label": HOSTILE, "href": HOSTILE, "note": HOSTILE}],
         "signed_in_as": HOSTILE,
     },
+    "continue.html": {"location": HOSTILE},
     "signed_in.html": {"username": HOSTILE, "logout_url": HOSTILE},
 }
 NOTHING_OPTIONAL: dict[str, dict[str, object]] = {
@@ -88,6 +89,7 @@ NOTHING_OPTIONAL: dict[str, dict[str, object]] = {
     },
     "form_post.html": {"action": "https://app.example/cb", "fields": []},
     "start.html": {"issuer": "http://127.0.0.1:8000", "links": [], "signed_in_as": None},
+    "continue.html": {"location": "http://[::1]:8000/cb"},
     "signed_in.html": {"username": "maria", "logout_url": "/logout"},
 }
 EVERY_PAGE = pytest.mark.parametrize(
@@ -359,9 +361,8 @@ def test_a_page_carries_its_security_headers(
         "cache-control": "no-store",
         "pragma": "no-cache",
         "x-frame-options": "DENY",
-        "referrer-policy": "no-referrer",
+        "referrer-policy": "same-origin",
         "x-content-type-options": "nosniff",
-        "cross-origin-opener-policy": "same-origin",
         "content-type": "text/html; charset=utf-8",
     }
     assert {name: page.headers[name] for name in expected} == expected

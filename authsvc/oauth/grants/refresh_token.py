@@ -6,7 +6,7 @@ a response was lost, or two tabs refreshed at once. Anything else is theft, and 
 family.
 """
 
-from typing import Any, NoReturn
+from typing import Any
 
 from authsvc.metrics import REFRESH_REUSES, REFRESH_WINDOW_USES
 from authsvc.oauth.clients import Client
@@ -70,7 +70,7 @@ async def _find_living(request: ClientRequest, client: Client, token_hash: bytes
     if found is None:
         raise _invalid("unknown")
     if found.family.client_id != client.client_id:
-        await _end_family(request, client, found, "another client")
+        raise await _end_family(request, client, found, "another client")
     if found.family.revoked_at is not None:
         raise _invalid("revoked")
     if min(found.expires_at, found.family.expires_at) <= request.now:
@@ -110,7 +110,9 @@ async def _repeat(request: ClientRequest, client: Client, presented: str, token_
         raise _invalid("revoked meanwhile")
     window = request.server.resources.settings.refresh_window
     if (
-        spent.consumed_at is not None
+        # Without a window nothing is repeated, however early by the clock this request is.
+        window
+        and spent.consumed_at is not None
         and spent.successor_hash is not None
         and spent.successor_sealed is not None
         and request.now < spent.consumed_at + window
@@ -120,12 +122,13 @@ async def _repeat(request: ClientRequest, client: Client, presented: str, token_
         if successor is not None:
             REFRESH_WINDOW_USES.inc()
             return successor
-    await _end_family(request, client, spent, "used before")
+    raise await _end_family(request, client, spent, "used before")
 
 
 async def _end_family(
     request: ClientRequest, client: Client, token: RefreshToken, reason: str
-) -> NoReturn:
+) -> InvalidGrant:
+    """Revoke the family of a token that somebody else has, and return the answer."""
     resources = request.server.resources
     if await resources.revoker.revoke_family(request.tx, token.family.id):
         REFRESH_REUSES.inc()
@@ -139,7 +142,7 @@ async def _end_family(
             family=token.family.id,
             reason=reason,
         )
-    raise _invalid(reason)
+    return _invalid(reason)
 
 
 def _invalid(detail: str) -> InvalidGrant:

@@ -26,7 +26,7 @@ _REASONS: Final = {
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "dict_type": "must be an object",
-    "tuple_type": "must be an array",
+    "list_type": "must be an array",
 }
 
 M = TypeVar("M", bound="Body")

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
@@ -72,23 +72,16 @@ class Operation:
     summary: str
     run: Callable[..., Awaitable[Answer]]
     body: type[Body] | None = None
-    answer: type[BaseModel] | None = None
+    answer: type[View] | None = None
     status: int = 200
     creates: bool = False
     query: Mapping[str, str] = field(default_factory=dict)
     errors: tuple[int, ...] = ()
 
 
-def ok(view: BaseModel, *, status: int = 200, location: str | None = None) -> Answer:
-    """Return the answer that holds ``view``."""
-    content = view.model_dump_json(exclude_unset=_leaves_out(view)).encode()
-    return Answer(status, content, location)
-
-
 NO_CONTENT = Answer(204)
 
 
-def _leaves_out(view: BaseModel) -> bool:
-    # Registration responses have the members that are set, and no others (RFC 7591 §3.2.1).
-    settings: Any = view.model_config
-    return settings.get("extra") == "allow"
+def ok(view: View, *, status: int = 200, location: str | None = None) -> Answer:
+    """Return the answer that holds ``view``; members that were never set are left out."""
+    return Answer(status, view.model_dump_json(exclude_unset=True).encode(), location)

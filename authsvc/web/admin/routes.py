@@ -15,7 +15,7 @@ from authsvc.protocol.text import is_storable
 from authsvc.web.admin import audit, clients, keys, roles, sessions, users
 from authsvc.web.admin.bodies import NoMembers, read_body
 from authsvc.web.admin.idempotency import read_idempotency_key
-from authsvc.web.admin.operations import PREFIX, Call, Operation
+from authsvc.web.admin.operations import Answer, Call, Operation
 from authsvc.web.admin.segments import SegmentRoute
 from authsvc.web.admin.verifier import LocalVerifier
 from authsvc.web.errors import NO_STORE
@@ -36,7 +36,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 def admin_routes(
     server: AuthorizationServer, *, wrap: Callable[[Endpoint], Endpoint] = lambda e: e
 ) -> list[Route]:
-    """Return the routes to be mounted at ``PREFIX``.
+    """Return the routes to be mounted at ``operations.PREFIX`` below the issuer.
 
     ``wrap`` goes around each endpoint, outside of the guard: that is the place of a rate
     limit.
@@ -75,5 +75,38 @@ def _endpoint(server: AuthorizationServer, operations: Sequence[Operation]) -> E
     return endpoint
 
 
-async def _run(server: AuthorizationServer, operation: Operation, request: Request):  # type: ignore[no-untyped-def]
-    ...
+async def _run(server: AuthorizationServer, operation: Operation, request: Request) -> Answer:
+    principal: Principal = request.state.principal
+    request.state.client_id = principal.client_id
+    if not all(map(is_storable, request.path_params.values())):
+        raise NotFound("There is nothing here")
+    body, raw_body = await read_body(request, operation.body or NoMembers)
+    call = Call(
+        server=server,
+        principal=principal,
+        origin=origin_of(request, _actor(principal)),
+        target=f"{request.method} {request.scope['raw_path'].decode('latin-1')}",
+        path=request.path_params,
+        query=_read_query(request, operation),
+        raw_body=raw_body,
+        idempotency_key=read_idempotency_key(request) if operation.creates else None,
+    )
+    return await (operation.run(call, body) if operation.body else operation.run(call))
+
+
+def _actor(principal: Principal) -> str:
+    if principal.is_client:
+        return f"client:{principal.client_id}"
+    return f"user:{principal.subject}"
+
+
+def _read_query(request: Request, operation: Operation) -> dict[str, str]:
+    """Return the query; an unknown parameter would be a filter that does not filter."""
+    parameters = query_parameters(request)
+    parameters.check_no_duplicates()
+    query = dict(parameters.pairs())
+    if not query.keys() <= operation.query.keys():
+        raise InvalidRequest("The query holds a parameter that is not known here")
+    if not all(query.values()):
+        raise InvalidRequest("The query holds a parameter without a value")
+    return query

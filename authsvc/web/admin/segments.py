@@ -11,6 +11,8 @@ from urllib.parse import unquote
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from authsvc.web.admin.operations import PREFIX
+
 _WELL_FORMED = re.compile(r"(?:[^%]|%[0-9A-Fa-f]{2})*+")
 
 
@@ -20,6 +22,8 @@ class SegmentRoute(Route):
     def __init__(self, path: str, endpoint: Any, **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         self._template = path.split("/")[1:]
+        # The name in logs and metrics, where "/users" alone would say too little.
+        self.path = PREFIX + path
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Tell whether the path fits, and whether the method does."""

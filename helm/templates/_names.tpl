@@ -1,0 +1,110 @@
+{{- define "authsvc.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "authsvc.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- else if contains (include "authsvc.name" .) .Release.Name }}
+{{- .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "authsvc.name" .) | trunc 52 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "authsvc.selector" -}}
+app.kubernetes.io/name: {{ include "authsvc.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "authsvc.labels" -}}
+{{ include "authsvc.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "authsvc.serviceAccount" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "authsvc.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "authsvc.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+{{- end }}
+
+{{/* The settings that are no secret, as a map of variables. */}}
+{{- define "authsvc.settings" -}}
+AUTHSVC_ENV: production
+AUTHSVC_ISSUER: {{ .Values.issuer | quote }}
+{{- range $name, $value := .Values.settings }}
+{{ $name }}: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
+{{/* The settings that are secrets: paths of files in the mounted Secret. */}}
+{{- define "authsvc.secretEnv" -}}
+- name: AUTHSVC_DATABASE_URL_FILE
+  value: /run/secrets/authsvc/database-url
+- name: AUTHSVC_REDIS_URL_FILE
+  value: /run/secrets/authsvc/redis-url
+- name: AUTHSVC_MASTER_KEY_FILE
+  value: /run/secrets/authsvc/master-key
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "authsvc.volumes" -}}
+- name: secrets
+  secret:
+    secretName: {{ .Values.secret.name }}
+    defaultMode: 0440
+    items:
+      - key: {{ .Values.secret.keys.databaseUrl }}
+        path: database-url
+      - key: {{ .Values.secret.keys.redisUrl }}
+        path: redis-url
+      - key: {{ .Values.secret.keys.masterKey }}
+        path: master-key
+- name: tmp
+  emptyDir:
+    sizeLimit: 16Mi
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "authsvc.volumeMounts" -}}
+- name: secrets
+  mountPath: /run/secrets/authsvc
+  readOnly: true
+- name: tmp
+  mountPath: /tmp
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "authsvc.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "authsvc.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: ["ALL"]
+{{- end }}

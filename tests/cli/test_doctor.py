@@ -1,0 +1,112 @@
+"""``authsvc doctor``."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from authsvc.cli.checks_of_storage import check_keys
+from authsvc.config import Settings
+from authsvc.signing.algorithms import ALGORITHMS
+from authsvc.storage.signing_keys import SigningKeyRow
+from tests.cli.command import OTHER_MASTER_KEY, Cli
+from tests.conftest import MASTER_KEY
+
+UNREACHABLE = "postgresql://authsvc:secret@127.0.0.1:1/authsvc"
+
+
+def examine(cli: Cli, code: int = 0) -> list[dict[str, Any]]:
+    result = cli.run("doctor", "--json")
+    assert result.code == code, result.output + result.errors
+    findings = json.loads(result.output)
+    assert all(list(finding) == ["check", "status", "finding", "advice"] for finding in findings)
+    assert all(finding["advice"] for finding in findings if finding["status"] != "ok")
+    assert code == int(any(finding["status"] == "error" for finding in findings))
+    return list(findings)
+
+
+def finding_of(findings: list[dict[str, Any]], check: str, status: str) -> str:
+    (found,) = [f for f in findings if (f["check"], f["status"]) == (check, status)]
+    return f"{found['finding']} {found['advice']}"
+
+
+def test_a_healthy_service_has_nothing_wrong(any_cli: Cli) -> None:
+    findings = examine(any_cli)
+    assert {finding["status"] for finding in findings} == {"ok"}
+    assert {finding["check"] for finding in findings} == {
+        "configuration", "database", "redis", "master key", "keys", "clock",
+    }  # fmt: skip
+    assert any_cli.run("doctor").output.count("ok  ") == len(findings)
+
+
+def test_a_wrong_setting_is_the_finding(cli: Cli) -> None:
+    (found,) = examine(cli.with_variables(AUTHSVC_SESSION_TTL="soon"), 1)
+    assert found["check"] == "configuration"
+    assert "AUTHSVC_SESSION_TTL" in found["finding"]
+
+
+def test_a_misspelt_variable_is_a_warning(cli: Cli) -> None:
+    findings = examine(cli.with_variables(AUTHSVC_ISUER="http://127.0.0.1"))
+    assert "AUTHSVC_ISUER" in finding_of(findings, "configuration", "warning")
+
+
+def test_development_on_a_public_issuer_is_a_warning(cli: Cli) -> None:
+    findings = examine(cli.with_variables(AUTHSVC_ISSUER="https://id.example.org"))
+    assert "AUTHSVC_ENV=production" in finding_of(findings, "configuration", "warning")
+
+
+def test_a_database_that_is_away_is_an_error(cli: Cli) -> None:
+    findings = examine(cli.with_variables(AUTHSVC_DATABASE_URL=UNREACHABLE), 1)
+    assert "AUTHSVC_DATABASE_URL" in finding_of(findings, "database", "error")
+    assert "secret" not in json.dumps(findings)
+
+
+def test_a_database_without_tables_is_an_error(blank_cli: Cli) -> None:
+    assert "authsvc db upgrade" in finding_of(examine(blank_cli, 1), "database", "error")
+    assert not list(blank_cli.folder.rglob("*.db"))
+
+
+def test_a_redis_that_is_away_is_an_error(cli: Cli) -> None:
+    findings = examine(cli.with_variables(AUTHSVC_REDIS_URL="redis://127.0.0.1:1/0"), 1)
+    assert "AUTHSVC_REDIS_URL" in finding_of(findings, "redis", "error")
+
+
+def test_a_foreign_master_key_is_an_error(cli: Cli) -> None:
+    findings = examine(cli.with_variables(AUTHSVC_MASTER_KEY=OTHER_MASTER_KEY), 1)
+    assert "no master key given opens" in finding_of(findings, "master key", "error")
+
+
+def test_an_older_master_key_in_use_is_a_warning_until_all_is_rewrapped(cli: Cli) -> None:
+    rotating = cli.with_variables(AUTHSVC_MASTER_KEY=f"{OTHER_MASTER_KEY},{MASTER_KEY}")
+    assert "authsvc keys rewrap" in finding_of(examine(rotating), "master key", "warning")
+    rotating.json("keys", "rewrap")
+    assert {finding["status"] for finding in examine(rotating)} == {"ok"}
+
+
+def test_a_master_key_file_that_others_may_read_is_an_error(fresh_cli: Cli) -> None:
+    fresh_cli.json("db", "upgrade")
+    assert {finding["status"] for finding in examine(fresh_cli)} == {"ok"}
+    (fresh_cli.folder / "keys/master.key").chmod(0o644)
+    assert "chmod 600" in finding_of(examine(fresh_cli, 1), "master key", "error")
+
+
+def test_an_algorithm_that_lacks_keys_is_found(cli: Cli) -> None:
+    for key in cli.json("keys", "list"):
+        if (key["alg"], key["state"]) == ("ES256", "next"):
+            cli.json("keys", "retire", key["kid"])
+    warning = finding_of(examine(cli), "keys", "warning")
+    assert "authsvc keys generate --alg ES256" in warning
+
+
+def test_a_rotation_that_is_overdue_is_found() -> None:
+    now = datetime(2031, 5, 4, tzinfo=UTC)
+    settings = Settings(key_rotation_interval=timedelta(days=1))
+    states: tuple[tuple[Literal["active", "next"], datetime | None], ...]
+    states = (("active", now), ("next", None))
+    rows = [
+        SigningKeyRow(f"{alg} {state}", alg, state, b"", {}, now, now, activated_at)
+        for alg in ALGORITHMS
+        for state, activated_at in states
+    ]
+    assert [f.status for f in check_keys(settings, rows, now + timedelta(days=1))] == ["ok"]
+    overdue = check_keys(settings, rows, now + timedelta(days=3))
+    assert [(f.status, f.advice) for f in overdue] == [("warning", "authsvc keys rotate")] * 4
