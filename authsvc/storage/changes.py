@@ -17,9 +17,8 @@ import orjson
 from sqlalchemy import select
 
 from authsvc.logs import get_logger
-from authsvc.protocol.errors import OAuthError
 from authsvc.storage.database import Database, Transaction
-from authsvc.storage.redis import REDIS_ERRORS, RedisClient
+from authsvc.storage.redis import REDIS_ERRORS, RedisClient, check_not_cancelled
 from authsvc.storage.schema import registry_versions
 from authsvc.storage.upsert import insert_into
 
@@ -108,11 +107,12 @@ class Changes:
         if self._redis is None:
             return
         while True:
+            check_not_cancelled()
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._hear(self._redis))
                     tasks.create_task(self._poll())
-            except* (*REDIS_ERRORS, OAuthError) as errors:
+            except* Exception as errors:  # noqa: BLE001  # whatever it is, hearing begins again
                 self._heard_at = float("-inf")
                 log.warning("announcements_lost", error=type(errors.exceptions[0]).__name__)
                 await asyncio.sleep(HEARTBEAT)
@@ -123,6 +123,7 @@ class Changes:
             await pubsub.subscribe(CHANNEL)
             synced, beat_at = False, 0.0
             while True:
+                check_not_cancelled()
                 if time.monotonic() - beat_at >= HEARTBEAT:
                     beat_at = time.monotonic()
                     beat = {"beat": self._identity, "at": beat_at}
@@ -143,6 +144,7 @@ class Changes:
 
     async def _poll(self) -> None:
         while True:
+            check_not_cancelled()
             await asyncio.sleep(POLL)
             if self.live:
                 await self._resync(everything=False)

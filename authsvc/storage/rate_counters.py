@@ -16,6 +16,7 @@ from redis.asyncio.cluster import RedisCluster
 
 from authsvc.clock import Clock
 from authsvc.logs import get_logger
+from authsvc.storage.redis import check_not_cancelled
 
 _PREFIX = "authsvc:rate:"
 _MAX_KEYS = 65_536
@@ -155,6 +156,7 @@ class RateCounters:
         pause = interval
         while True:
             await self.reconcile(redis, request_timeout=request_timeout)
+            check_not_cancelled()
             pause = interval if self.last_exchange_ok else min(2 * pause, _LONGEST_PAUSE)
             await asyncio.sleep(pause)
 

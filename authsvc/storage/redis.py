@@ -4,6 +4,7 @@ Each command is bounded in time, and Redis away is an expected state: callers ca
 ``REDIS_ERRORS`` and go on from the database.
 """
 
+import asyncio
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -17,6 +18,17 @@ TIMEOUT = 0.5
 """Seconds a connection or a command may take."""
 
 RedisClient = Redis | RedisCluster
+
+
+def check_not_cancelled() -> None:
+    """Raise CancelledError when this task was cancelled and the driver swallowed it.
+
+    It waits with ``asyncio.wait_for``, which before Python 3.12 forgets a cancellation
+    that comes together with the answer. A loop that must end calls this at each turn.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def open_redis(url: str) -> RedisClient:
