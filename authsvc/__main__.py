@@ -2,12 +2,17 @@
 
 import sys
 
-from authsvc.cli.program import run_program
-
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    sys.exit(run_program())
+    try:
+        # Imported here: Ctrl-C may come while it is, which takes a second.
+        from authsvc.cli.program import run_program  # noqa: PLC0415  # see above
+
+        code = run_program()
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def private_key(alg: str, number: int = 0) -> Any:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def public_jwk(alg: str, number: int = 0, **members: Any) -> dict[str, Any]:
+def public_jwk(alg: str, number: int = 0, /, **members: Any) -> dict[str, Any]:
     """Return the JWK that the client registers; a member that is None is left out."""
     key = private_key(alg, number).public_key()
     made: dict[str, Any] = get_default_algorithms()[alg].to_jwk(key, as_dict=True)

@@ -88,6 +88,7 @@ class RoleAdministration:
 
     async def inherit(self, tx: Transaction, name: str, parent: str, origin: Origin) -> Role:
         """Let the role inherit from ``parent``; raises NotFound, or Conflict for a circle."""
+        await rows.lock_inheritance(tx)
         role_id = await rows.get_role_id(tx, name)
         parent_id = await rows.get_role_id(tx, parent)
         if RoleGraph(await rows.load_roles(tx)).inherits_from(parent_id, role_id):

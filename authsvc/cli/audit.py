@@ -9,12 +9,20 @@ import typer
 
 from authsvc.cli.operation import Operation, operate
 from authsvc.cli.output import AsJson, print_json, print_lines, print_table
+from authsvc.cli.paging import read_pages
 from authsvc.cli.refusal import Refused
 from authsvc.storage.audit import AuditEvent, AuditFinding
 
 app = typer.Typer(help="The audit log: what happened, and whether the record is whole.")
 
-_PAGE = 500
+HeadOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="POSITION:HEX",
+        help="A head that this command printed before: also finds events that were cut "
+        "off at the end since.",
+    ),
+]
 _HEAD = re.compile(r"[0-9]{1,18}:[0-9a-f]{64}")
 
 
@@ -33,42 +41,29 @@ def list_(
     """List events, newest first."""
 
     async def work(operation: Operation) -> list[AuditEvent]:
-        found: list[AuditEvent] = []
+        audit = operation.resources.audit
         async with operation.database.reading() as tx:
-            while len(found) < limit:
-                wanted = min(_PAGE, limit - len(found))
-                page = await operation.resources.audit.list(
-                    tx, before=found[-1].id if found else before, limit=wanted, event=event
-                )
-                found += page
-                if len(page) < wanted:
-                    break
-        return found
+            return await read_pages(
+                lambda last, size: audit.list(
+                    tx, before=last.id if last else before, limit=size, event=event
+                ),
+                limit=limit,
+            )
 
     events = operate(work)
     if as_json:
         print_json([_document(event) for event in events])
         return
     print_table(
-        ["at", "event", "actor", "subject", "client", "address", "details", "id"],
-        [
-            (e.at, e.event, e.actor, e.subject, e.client_id, e.address, e.details, e.id)
-            for e in events
-        ],
+        ["at", "event", "actor", "subject", "address", "details"],
+        [(e.at, e.event, e.actor, e.subject, e.address, e.details) for e in events],
         empty="There are no such events.",
     )
 
 
 @app.command()
 def verify(
-    head: Annotated[
-        str | None,
-        typer.Option(
-            metavar="POSITION:HEX",
-            help="A head that this command printed before: also finds events that were cut "
-            "off at the end since.",
-        ),
-    ] = None,
+    head: HeadOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Check that the record is whole.

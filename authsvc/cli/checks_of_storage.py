@@ -1,10 +1,12 @@
 """The doctor's checks of the database, Redis, the signing keys and the clocks."""
 
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 from authsvc.cli.checks import REWRAP, Finding, check_master_key
 from authsvc.cli.operation import find_revision
+from authsvc.cli.refusal import Refused, explain
 from authsvc.clock import Clock
 from authsvc.config import Settings
 from authsvc.master_key import MasterKeys, SealError
@@ -15,7 +17,7 @@ from authsvc.signing.keyring import load_keyring
 from authsvc.storage.database import Database
 from authsvc.storage.database_clock import find_database_time
 from authsvc.storage.migrations import known_revisions, newest_revision
-from authsvc.storage.redis import REDIS_ERRORS, RedisClient
+from authsvc.storage.redis import REDIS_ERRORS, RedisClient, open_redis
 from authsvc.storage.root_secrets import find_root_secret
 from authsvc.storage.signing_keys import SigningKeyRow, load_signing_keys
 
@@ -28,28 +30,34 @@ _NEEDED_BY_DEFAULT = "RS256"
 async def check_storage(settings: Settings) -> list[Finding]:
     """Return what the servers, the keys and the clocks show."""
     master_key, every, newest = check_master_key(settings)
-    async with open_storage(settings) as (database, redis):
-        schema = await _check_database(settings, database)
-        findings = [schema, *await _check_redis(redis), master_key]
-        if schema.status == "error":
-            return findings
-        try:
-            if every is not None and newest is not None:
-                findings += await _check_sealed(database, every, newest)
-            async with database.reading() as tx:
-                findings += check_keys(settings, await load_signing_keys(tx), Clock().now())
-            findings += await _check_clocks(settings, database, redis)
-        except OAuthError as error:
-            findings.append(_away(error))
-        return findings
+    schema = await _check_database(settings)
+    url = settings.redis_url
+    async with AsyncExitStack() as stack:
+        redis = open_redis(url.get_secret_value()) if url else None
+        if redis is not None:
+            stack.push_async_callback(redis.aclose)
+        findings = [schema, await _check_redis(redis), master_key]
+        # Opened only now: to open a SQLite file that is not there makes it.
+        if schema.status != "error":
+            database, _ = await stack.enter_async_context(open_storage(settings))
+            try:
+                if every is not None and newest is not None:
+                    findings += await _check_sealed(database, every, newest)
+                async with database.reading() as tx:
+                    rows = await load_signing_keys(tx)
+                findings += check_keys(settings, rows, Clock().now())
+                findings += await _check_clocks(settings, database, redis)
+            except OAuthError as error:
+                findings.append(_away(explain(error)))
+    return findings
 
 
-async def _check_database(settings: Settings, database: Database) -> Finding:
+async def _check_database(settings: Settings) -> Finding:
     try:
-        revision = await find_revision(settings, database)
-    except OAuthError as error:
-        return _away(error)
-    kind = "SQLite" if database.is_sqlite else "PostgreSQL"
+        revision = await find_revision(settings)
+    except (OAuthError, Refused, OSError) as error:
+        return _away(explain(error))
+    kind = "SQLite" if settings.database_url.startswith("sqlite") else "PostgreSQL"
     if revision is None:
         return Finding("database", "error", f"{kind} has no tables yet", "authsvc db upgrade")
     if revision == newest_revision():
@@ -69,39 +77,35 @@ async def _check_database(settings: Settings, database: Database) -> Finding:
     )
 
 
-def _away(error: OAuthError) -> Finding:
+def _away(text: str) -> Finding:
     return Finding(
         "database",
         "error",
-        f"it does not answer ({error.detail})",
-        "See that AUTHSVC_DATABASE_URL is right, the server runs and lets this machine in.",
+        text.partition(": `")[0],
+        "See that AUTHSVC_DATABASE_URL is right, the server runs and lets this account in.",
     )
 
 
-async def _check_redis(redis: RedisClient | None) -> list[Finding]:
+async def _check_redis(redis: RedisClient | None) -> Finding:
     if redis is None:
-        return [
-            Finding(
-                "redis",
-                "ok",
-                "none is set: rate limits count in each process alone, and each request asks "
-                "the database for what was revoked or changed",
-                "With more than one process or machine, set AUTHSVC_REDIS_URL.",
-            )
-        ]
+        return Finding(
+            "redis",
+            "ok",
+            "none is set: rate limits count in each process alone, and each request asks "
+            "the database for what was revoked or changed",
+            "With more than one process or machine, set AUTHSVC_REDIS_URL.",
+        )
     try:
         await redis.ping()
     except REDIS_ERRORS as error:
-        return [
-            Finding(
-                "redis",
-                "error",
-                f"it does not answer ({type(error).__name__}); the service goes on from the "
-                "database, slower",
-                "See that AUTHSVC_REDIS_URL is right, the server runs and lets this machine in.",
-            )
-        ]
-    return [Finding("redis", "ok", "it answers")]
+        return Finding(
+            "redis",
+            "error",
+            f"it does not answer ({type(error).__name__}); the service goes on from the "
+            "database, slower",
+            "See that AUTHSVC_REDIS_URL is right, the server runs and lets this machine in.",
+        )
+    return Finding("redis", "ok", "it answers")
 
 
 async def _check_sealed(database: Database, every: MasterKeys, newest: MasterKeys) -> list[Finding]:

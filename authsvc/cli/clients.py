@@ -15,11 +15,10 @@ from authsvc.cli.output import (
     print_table,
     print_thing,
 )
+from authsvc.cli.paging import read_pages
 from authsvc.oauth.clients import Client, registration_response
 
 app = typer.Typer(help="Clients: the applications that may ask for tokens.")
-
-_PAGE = 500
 
 ClientArgument = Annotated[
     str, typer.Argument(metavar="CLIENT_ID", help="The client's identifier.")
@@ -71,17 +70,14 @@ def list_(
     """List clients by identifier."""
 
     async def work(operation: Operation) -> list[Client]:
-        found: list[Client] = []
+        registered = operation.server.client_administration
         async with operation.database.reading() as tx:
-            while limit is None or len(found) < limit:
-                wanted = _PAGE if limit is None else min(_PAGE, limit - len(found))
-                page = await operation.server.client_administration.list(
-                    tx, after=found[-1].client_id if found else after, limit=wanted
-                )
-                found += page
-                if len(page) < wanted:
-                    break
-        return found
+            return await read_pages(
+                lambda last, size: registered.list(
+                    tx, after=last.client_id if last else after, limit=size
+                ),
+                limit=limit,
+            )
 
     clients = operate(work)
     if as_json:

@@ -43,13 +43,7 @@ def downgrade(
 @app.command()
 def current(as_json: AsJson = False) -> None:
     """Show which revision the schema is at."""
-    settings = prepare()
-
-    async def work() -> str | None:
-        async with open_storage(settings) as (database, _):
-            return await find_revision(settings, database)
-
-    revision, newest = run(work()), newest_revision()
+    revision, newest = run(find_revision(prepare())), newest_revision()
     if as_json:
         print_json({"revision": revision, "newest": newest, "up_to_date": revision == newest})
     elif revision == newest:
@@ -67,10 +61,10 @@ def check(as_json: AsJson = False) -> None:
     settings = prepare()
 
     async def work() -> tuple[str | None, list[str]]:
+        revision = await find_revision(settings)
+        if revision != newest_revision():
+            return revision, []
         async with open_storage(settings) as (database, _):
-            revision = await find_revision(settings, database)
-            if revision != newest_revision():
-                return revision, []
             return revision, await reach(find_differences(database))
 
     revision, differences = run(work())

@@ -49,9 +49,9 @@ def list_(as_json: AsJson = False) -> None:
         print_json([key_document(key) for key in keys])
         return
     print_table(
-        ["kid", "alg", "state", "usable", "activated", "retired", "revoked"],
+        ["kid", "alg", "state", "since"],
         [
-            (k.kid, k.alg, k.state, k.usable_at, k.activated_at, k.retired_at, k.revoked_at)
+            (k.kid, k.alg, k.state, k.revoked_at or k.retired_at or k.activated_at or k.created_at)
             for k in keys
         ],
         empty="There are no keys yet: authsvc db upgrade makes the first ones",

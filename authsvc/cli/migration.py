@@ -34,11 +34,11 @@ async def migrate_up(settings: Settings, revision: str = HEAD) -> Migration:
     Raises Refused for a revision that is unknown or below.
     """
     target = parse_revision(revision)
-    async with open_storage(settings, database_timeout=_TIMEOUT) as (database, _):
-        before = await find_revision(settings, database)
-        if _height(target) < _height(before):
-            raise Refused(f"the database is at {before}, which is above {revision}")
-        if target is not None and target != before:
+    before = await find_revision(settings)
+    if _height(target) < _height(before):
+        raise Refused(f"the database is at {before}, which is above {revision}")
+    if target is not None and target != before:
+        async with open_storage(settings, database_timeout=_TIMEOUT) as (database, _):
             await reach(migrations.upgrade(database, target))
     if target != migrations.newest_revision():
         return Migration(before, target, [])
@@ -59,12 +59,12 @@ async def migrate_up(settings: Settings, revision: str = HEAD) -> Migration:
 async def migrate_down(settings: Settings, revision: str) -> Migration:
     """Migrate down to ``revision``; raises Refused for one that is unknown or above."""
     target = parse_revision(revision)
-    async with open_storage(settings, database_timeout=_TIMEOUT) as (database, _):
-        before = await find_revision(settings, database)
-        if _height(target) > _height(before):
-            raise Refused(f"the database is at {before or BASE}, which is below {revision}")
-        if target != before:
-            await _record_downgrade(settings, before, target)
+    before = await find_revision(settings)
+    if _height(target) > _height(before):
+        raise Refused(f"the database is at {before or BASE}, which is below {revision}")
+    if target != before:
+        await _record_downgrade(settings, before, target)
+        async with open_storage(settings, database_timeout=_TIMEOUT) as (database, _):
             await reach(migrations.downgrade(database, target or BASE))
     return Migration(before, target, [])
 

@@ -13,6 +13,7 @@ from authsvc import logs
 from authsvc.cli.refusal import Refused
 from authsvc.config import Settings, load_settings
 from authsvc.oauth.server import AuthorizationServer, open_authorization_server
+from authsvc.protocol.errors import OAuthError
 from authsvc.resources import Resources, open_resources, open_storage
 from authsvc.storage.audit import Origin
 from authsvc.storage.database import Database, unavailable
@@ -53,8 +54,7 @@ def operate(work: Callable[[Operation], Awaitable[T]]) -> T:
     settings = prepare()
 
     async def opened() -> T:
-        async with open_storage(settings) as (database, _):
-            await check_schema(settings, database)
+        await check_schema(settings)
         async with open_resources(settings) as resources:
             return await work(Operation(open_authorization_server(resources), operator()))
 
@@ -76,12 +76,12 @@ def operator() -> Origin:
     return Origin(f"cli:{name}")
 
 
-async def check_schema(settings: Settings, database: Database) -> None:
+async def check_schema(settings: Settings) -> None:
     """Raise Refused unless the schema is one that this version can work with.
 
     A newer schema is one: migrations run while the version before them still serves.
     """
-    revision = await find_revision(settings, database)
+    revision = await find_revision(settings)
     if revision is None:
         raise Refused("the database has no tables yet: run `authsvc db upgrade`")
     if revision != newest_revision() and revision in known_revisions():
@@ -91,28 +91,44 @@ async def check_schema(settings: Settings, database: Database) -> None:
         )
 
 
-async def find_revision(settings: Settings, database: Database) -> str | None:
+async def find_revision(settings: Settings) -> str | None:
     """Return the revision of the schema, None before the first migration.
 
-    Looking does not create a SQLite file. Raises TemporarilyUnavailable.
+    Looking does not make a SQLite file. Raises TemporarilyUnavailable or Refused.
     """
-    if database.is_sqlite and not sqlite_path(settings).exists():
+    if _is_missing(settings.database_url):
         return None
-    return await reach(current_revision(database))
+    async with open_storage(settings) as (database, _):
+        return await reach(current_revision(database))
+
+
+def _is_missing(database_url: str) -> bool:
+    path = database_url.removeprefix("sqlite:///")
+    return path != database_url and not Path(path).exists()
 
 
 async def reach(question: Awaitable[T]) -> T:
-    """Return the answer of a database; raises TemporarilyUnavailable when it gives none."""
+    """Return the answer of a database.
+
+    Raises TemporarilyUnavailable when it is away, Refused when it does not let us in.
+    """
     try:
         return await question
     except Exception as error:
         # Only the storage may name its drivers' errors, and tells which mean that it is away.
         room = type(error).__module__.partition(".")[0]
-        if isinstance(error, OSError) or room in ("sqlalchemy", "asyncpg"):
+        if not isinstance(error, OSError) and room not in ("sqlalchemy", "asyncpg"):
+            raise
+        try:
             raise unavailable(error) from error
-        raise
+        except OAuthError:
+            raise
+        except Exception:  # noqa: BLE001  # a driver's error, which the storage hands back
+            raise Refused(f"the database refuses to serve ({_kind(error)})") from error
 
 
-def sqlite_path(settings: Settings) -> Path:
-    """Return the file of a SQLite database."""
-    return Path(settings.database_url.removeprefix("sqlite:///"))
+def _kind(error: BaseException) -> str:
+    """Return the kind of failure as the driver itself names it, not the layers around it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__

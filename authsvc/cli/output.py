@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+_COPIED = ("kid", "id", "client_id")
+"""Columns whose values people copy: never folded."""
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
@@ -41,7 +44,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     elif sys.stdout.isatty():
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(column, overflow="fold", no_wrap=column in _COPIED)
         for row in texts:
             table.add_row(*(Text(text) for text in row))
         Console().print(table)

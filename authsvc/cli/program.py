@@ -68,8 +68,10 @@ def run_program(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except typer.TyperException as error:
         return _say(_explain_usage(error), error.exit_code)
-    except (typer.Abort, KeyboardInterrupt, EOFError):
-        return _say("interrupted", INTERRUPTED)
+    except (typer.Abort, EOFError):
+        return _say("error: nothing was entered", REFUSED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:
         # Who read the output has gone; nothing is left to say, nor to flush at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,7 +2,7 @@
 
 from authsvc.config import ConfigError
 from authsvc.master_key import SealError
-from authsvc.protocol.errors import OAuthError, TemporarilyUnavailable
+from authsvc.protocol.errors import InvalidToken, OAuthError, TemporarilyUnavailable
 
 
 class Refused(Exception):
@@ -21,6 +21,8 @@ def explain(error: BaseException) -> str:
     match error:
         case TemporarilyUnavailable(detail=str(detail)):
             text = f"{error.description} ({detail}): `authsvc doctor` says more"
+        case InvalidToken(detail=str(detail)):
+            text = f"{error.description} ({detail}): `authsvc tokens inspect` says more"
         case OAuthError():
             text = error.description
         case Refused() | ConfigError() | SealError():

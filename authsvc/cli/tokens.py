@@ -20,6 +20,26 @@ from authsvc.tokens.opaque import MAX_LENGTH
 app = typer.Typer(help="Tokens: look into one, take some back.")
 
 
+TokenOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="File that holds an access token, or a refresh token, whose whole family "
+        "ends; - is standard input.",
+    ),
+]
+UserOption = Annotated[
+    str | None,
+    typer.Option(metavar="USER", help="All of this person: name, email or identifier."),
+]
+ClientOption = Annotated[
+    str | None, typer.Option(metavar="CLIENT_ID", help="All that this client was issued.")
+]
+SessionOption = Annotated[
+    str | None, typer.Option(metavar="ID", help="All that came of this browser session.")
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What was revoked, as JSON and in words."""
@@ -49,24 +69,10 @@ def inspect(
 
 @app.command()
 def revoke(
-    token: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="File that holds an access token, or a refresh token, whose whole family "
-            "ends; - is standard input.",
-        ),
-    ] = None,
-    user: Annotated[
-        str | None,
-        typer.Option(metavar="USER", help="All of this person: name, email or identifier."),
-    ] = None,
-    client: Annotated[
-        str | None, typer.Option(metavar="CLIENT_ID", help="All that this client was issued.")
-    ] = None,
-    session: Annotated[
-        str | None, typer.Option(metavar="ID", help="All that came of this browser session.")
-    ] = None,
+    token: TokenOption = None,
+    user: UserOption = None,
+    client: ClientOption = None,
+    session: SessionOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Take tokens back.

@@ -9,14 +9,17 @@ import typer
 from authsvc.cli.input import prompt_new_password, read_secret
 from authsvc.cli.operation import Operation, operate
 from authsvc.cli.output import AsJson, print_document, print_json, print_lines, print_table
+from authsvc.cli.paging import read_pages
 from authsvc.storage.users import User, find_role_ids, get_user, list_users
 
 app = typer.Typer(help="People: create, look at, disable, import.")
 
-_PAGE = 500
-
 UserArgument = Annotated[
     str, typer.Argument(metavar="USER", help="User name, email address or identifier.")
+]
+ClaimOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=JSON", help="A claim about the person; repeat for more."),
 ]
 PasswordStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
@@ -30,14 +33,15 @@ def create(
     email_verified: Annotated[
         bool, typer.Option("--email-verified", help="The address is known to be the person's.")
     ] = False,
-    password_stdin: PasswordStdin = False,
+    password_stdin: ClaimOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=JSON", help="A claim about the person; repeat for more."),
+]
+PasswordStdin = False,
     password_prompt: Annotated[
         bool, typer.Option("--password-prompt", help="Ask for the password on the terminal.")
     ] = False,
-    claim: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=JSON", help="A claim about the person; repeat for more."),
-    ] = None,
+    claim: ClaimOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a person.
@@ -45,13 +49,7 @@ def create(
     Without a password they can not sign in until one is set.
     """
     claims = parse_claims(claim or [])
-    if password_stdin and password_prompt:
-        raise typer.BadParameter("give --password-stdin or --password-prompt, not both")
-    password = None
-    if password_stdin:
-        password = read_secret("Password")
-    elif password_prompt:
-        password = prompt_new_password()
+    password = _read_password(stdin=password_stdin, prompt=password_prompt)
 
     async def work(operation: Operation) -> dict[str, Any]:
         people = operation.resources.people
@@ -70,13 +68,7 @@ def create(
             )
         return user_document(user)
 
-    document = operate(work)
-    if as_json:
-        print_json(document)
-        return
-    print_lines(f"Created the user {username}, {document['id']}.")
-    if password is None:
-        print_lines(f"There is no password yet: authsvc users set-password {username}")
+    _tell_created(operate(work), without_password=password is None, as_json=as_json)
 
 
 @app.command("list")
@@ -92,15 +84,11 @@ def list_(
     """List people, oldest first."""
 
     async def work(operation: Operation) -> list[User]:
-        found: list[User] = []
         async with operation.database.reading() as tx:
-            while limit is None or len(found) < limit:
-                wanted = _PAGE if limit is None else min(_PAGE, limit - len(found))
-                page = await list_users(tx, after=found[-1].id if found else after, limit=wanted)
-                found += page
-                if len(page) < wanted:
-                    break
-        return found
+            return await read_pages(
+                lambda last, size: list_users(tx, after=last.id if last else after, limit=size),
+                limit=limit,
+            )
 
     users = operate(work)
     if as_json:
@@ -136,7 +124,11 @@ def show(user: UserArgument, as_json: AsJson = False) -> None:
 
 @app.command("set-password")
 def set_password(
-    user: UserArgument, password_stdin: PasswordStdin = False, as_json: AsJson = False
+    user: UserArgument, password_stdin: ClaimOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=JSON", help="A claim about the person; repeat for more."),
+]
+PasswordStdin = False, as_json: AsJson = False
 ) -> None:
     """Replace a password.
 
@@ -239,6 +231,24 @@ def parse_claims(arguments: Sequence[str]) -> dict[str, Any]:
                 """--claim 'given_name="Ada"'"""
             )
     return claims
+
+
+def _read_password(*, stdin: bool, prompt: bool) -> str | None:
+    if stdin and prompt:
+        raise typer.BadParameter("give --password-stdin or --password-prompt, not both")
+    if stdin:
+        return read_secret("Password")
+    return prompt_new_password() if prompt else None
+
+
+def _tell_created(document: dict[str, Any], *, without_password: bool, as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+        return
+    name = document["username"]
+    print_lines(f"Created the user {name}, {document['id']}.")
+    if without_password:
+        print_lines(f"There is no password yet: authsvc users set-password {name}")
 
 
 def _tell(user: User, what: str, *, as_json: bool) -> None:

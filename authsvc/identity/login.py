@@ -29,7 +29,7 @@ from authsvc.storage.login_attempts import (
     take_back_attempt,
 )
 from authsvc.storage.sessions import Session, end_session
-from authsvc.storage.users import User, find_user, find_user_by_login, fold, update_user
+from authsvc.storage.users import User, find_user_by_login, find_user_locked, fold, update_user
 from authsvc.tokens.opaque import OpaqueHash, new_opaque_value
 
 _MAX_LOGIN = 320
@@ -126,7 +126,7 @@ class Login:
                 else None
             )
             async with self._database.transaction() as tx:
-                found = await find_user(tx, user.id)
+                found = await find_user_locked(tx, user.id)
                 if found is None or not _is_the_same(found, user):
                     # Disabled, another password, or the same, rehashed by another sign-in.
                     continue

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from authsvc.storage.database import Transaction
 from authsvc.storage.schema import consents
@@ -26,15 +26,17 @@ async def find_consent(
 async def save_consent(
     tx: Transaction, user_id: str, client_id: str, scopes: frozenset[str], *, now: datetime
 ) -> None:
-    """Add ``scopes`` to what the person allows the client."""
-    earlier = await find_consent(tx, user_id, client_id)
-    scope = " ".join(sorted(scopes | (earlier[0] if earlier else frozenset())))
+    """Add ``scopes`` to what the person allows the client.
+
+    The row is there and locked before it is read: of two consents at once none is lost.
+    """
     statement = (await insert_into(tx, consents)).values(
-        user_id=user_id, client_id=client_id, scope=scope, granted_at=now
+        user_id=user_id, client_id=client_id, scope="", granted_at=now
     )
+    await tx.execute(statement.on_conflict_do_nothing())
+    is_this = (consents.c.user_id == user_id, consents.c.client_id == client_id)
+    rows = await tx.execute(select(consents.c.scope).where(*is_this).with_for_update())
+    allowed = scopes.union(rows.scalar_one().split())
     await tx.execute(
-        statement.on_conflict_do_update(
-            index_elements=[consents.c.user_id, consents.c.client_id],
-            set_={"scope": scope, "granted_at": now},
-        )
+        update(consents).where(*is_this).values(scope=" ".join(sorted(allowed)), granted_at=now)
     )

@@ -44,7 +44,14 @@ class Transaction:
         connection = await self.connection()
         try:
             return await connection.execute(statement, parameters)
-        except IntegrityError:
+        except IntegrityError as error:
+            if _refers_to_nothing(error):
+                # It was there when it was looked up: tried again, the look-up tells.
+                raise TemporarilyUnavailable(
+                    "Something that the request needs was removed just now",
+                    detail="foreign key",
+                    retry_after=_RETRY_AFTER,
+                ) from error
             raise
         except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
             raise unavailable(error) from error
@@ -170,14 +177,22 @@ def unavailable(error: BaseException) -> OAuthError:
     )
 
 
+def _refers_to_nothing(error: IntegrityError) -> bool:
+    """Tell a reference to a row that is gone from a value that is taken."""
+    if getattr(error.orig, "sqlstate", None) == "23503":
+        return True
+    return "FOREIGN KEY" in str(error.orig)
+
+
 def _is_away(error: DBAPIError) -> bool:
     """Tell a database that is away from a statement that is wrong."""
     sqlstate = getattr(error.orig, "sqlstate", None) or ""
     return (
         isinstance(error, OperationalError | InterfaceError)
         or error.connection_invalidated
-        # Connection lost, out of resources, cancelled by a timeout or a restart, read-only.
-        or sqlstate.startswith(("08", "53", "57", "25006", "40"))
+        # Connection lost, refused or to a database that is not there, out of resources,
+        # cancelled by a timeout or a restart, read-only.
+        or sqlstate.startswith(("08", "28", "3D", "53", "57", "25006", "40"))
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, case, or_, select
 
 from authsvc.clock import Clock
 from authsvc.logs import get_logger
@@ -79,9 +79,11 @@ class RevocationList:
                 statement.on_conflict_do_update(
                     index_elements=[revocations.c.kind, revocations.c.value],
                     set_={
-                        "issued_before": statement.excluded.issued_before,
+                        # Never less than before: another replica's clock, or its setting of
+                        # the token's life, may differ from ours.
+                        "issued_before": _later_of(statement, "issued_before"),
                         "created_at": statement.excluded.created_at,
-                        "expires_at": statement.excluded.expires_at,
+                        "expires_at": _later_of(statement, "expires_at"),
                     },
                 )
             )
@@ -203,6 +205,12 @@ class RevocationList:
         for key in expired:
             del self._entries[key]
             self._unshared.pop(key, None)
+
+
+def _later_of(statement: Any, name: str) -> Any:
+    """Return the later of what is stored and what is to be stored in the column ``name``."""
+    stored, given = revocations.c[name], statement.excluded[name]
+    return case((stored > given, stored), else_=given)
 
 
 def _pack(entry: Revocation) -> list[Any]:

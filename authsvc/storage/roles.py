@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Table, delete, func, select
+from sqlalchemy import Table, delete, func, select, text
 from sqlalchemy.exc import IntegrityError
 
 from authsvc.protocol.errors import Conflict, NotFound
@@ -21,6 +21,7 @@ from authsvc.storage.schema import (
 from authsvc.storage.upsert import insert_into
 
 HolderKind = Literal["user", "client"]
+_LOCK = 0x6175746873766304
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,13 @@ class RoleRow:
     name: str
     permissions: tuple[str, ...]
     parent_ids: tuple[str, ...]
+
+
+async def lock_inheritance(tx: Transaction) -> None:
+    """Let one transaction at a time change what inherits from what."""
+    connection = await tx.connection()
+    if connection.dialect.name == "postgresql":
+        await tx.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
 async def load_roles(tx: Transaction) -> list[RoleRow]:

@@ -113,6 +113,13 @@ async def find_user(tx: Transaction, user_id: str) -> User | None:
     return await _find(tx, users.c.id == user_id)
 
 
+async def find_user_locked(tx: Transaction, user_id: str) -> User | None:
+    """Return the person, who does not change until the transaction ends, or None."""
+    locked = select(*_COLUMNS).where(users.c.id == user_id).with_for_update(key_share=True)
+    row = (await tx.execute(locked)).first()
+    return None if row is None else User(*row)
+
+
 async def find_user_by_login(tx: Transaction, login: str) -> User | None:
     """Return the person who signs in with this user name or mail address, or None."""
     key = fold(login)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.cli.child import run_in_place
 from tests.conftest import MASTER_KEY, Backend
 
 SCRIPT = Path(sys.executable).with_name("authsvc")
@@ -23,7 +24,7 @@ PATIENCE = 60
 OTHER_MASTER_KEY = base64.urlsafe_b64encode(bytes(range(32, 64))).decode().rstrip("=")
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["authsvc.cli.program", "authsvc.app"])
+_forks.set_forkserver_preload(["authsvc.cli.program", "tests.cli.child"])
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Cli:
             streams = [Path(name, stream) for stream in ("stdin", "stdout", "stderr")]
             streams[0].write_bytes(data)
             process = _forks.Process(
-                target=_run_program, args=(arguments, self.environment(), self.folder, streams)
+                target=run_in_place, args=(arguments, self.environment(), self.folder, streams)
             )
             process.start()
             process.join(PATIENCE)
@@ -113,21 +114,3 @@ def variables_of(backend: Backend) -> dict[str, str]:
     if backend.redis_url is not None:
         variables["AUTHSVC_REDIS_URL"] = backend.redis_url
     return variables
-
-
-def _run_program(
-    arguments: tuple[str, ...], variables: dict[str, str], folder: Path, streams: list[Path]
-) -> None:
-    os.environ.clear()
-    os.environ.update(variables)
-    os.chdir(folder)
-    for number, (path, mode) in enumerate(zip(streams, ("rb", "wb", "wb"), strict=True)):
-        with path.open(mode) as file:
-            os.dup2(file.fileno(), number)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115  # they live as long as the process
-    from authsvc.cli.program import run_program  # noqa: PLC0415  # imported before the fork
-
-    code = run_program(arguments)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

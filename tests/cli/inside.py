@@ -40,7 +40,8 @@ class Issued:
 async def sign_in(resources: Resources, user_id: str, client_id: str) -> Issued:
     """Make a session, a token family and its first tokens, as a sign-in does."""
     now = resources.clock.now()
-    refresh_token, family_id = new_opaque_value(), new_id(now)
+    expires_at = now + timedelta(hours=1)
+    refresh_token = new_opaque_value()
     async with resources.database.transaction() as tx:
         session = await create_session(
             tx,
@@ -51,39 +52,31 @@ async def sign_in(resources: Resources, user_id: str, client_id: str) -> Issued:
             address="127.0.0.1",
             user_agent="test",
             now=now,
-            expires_at=now + timedelta(hours=1),
+            expires_at=expires_at,
         )
         family = TokenFamily(
-            id=family_id,
-            client_id=client_id,
-            user_id=user_id,
-            session_id=session.id,
-            scope="openid",
-            resources=[],
-            auth_time=now,
-            acr="1",
-            amr=["pwd"],
-            created_at=now,
-            expires_at=now + timedelta(hours=1),
-        )
+            new_id(now), client_id, user_id, session.id, "openid", [], now, "1", ["pwd"], now,
+            expires_at,
+        )  # fmt: skip
         await create_family(tx, family)
         token_hash = resources.opaque_hash("refresh token", refresh_token)
-        await save_refresh_token(
-            tx, token_hash, family_id, now=now, expires_at=now + timedelta(hours=1)
-        )
-    access_token = mint_access_token(
+        await save_refresh_token(tx, token_hash, family.id, now=now, expires_at=expires_at)
+    return Issued(await _mint(resources, family), refresh_token, session.id)
+
+
+async def _mint(resources: Resources, family: TokenFamily) -> str:
+    return mint_access_token(
         (await resources.keyring.get()).active("ES256"),
         issuer=resources.settings.issuer,
-        subject=user_id,
-        client_id=client_id,
+        subject=family.user_id,
+        client_id=family.client_id,
         audience=[resources.settings.issuer],
         scope=["openid"],
         roles=[],
         permissions=[],
-        now=now,
+        now=family.created_at,
         ttl=resources.settings.access_token_ttl,
-        authentication=Authentication(auth_time=now, acr="1", amr=["pwd"]),
-        family_id=family_id,
-        session_id=session.id,
+        authentication=Authentication(auth_time=family.auth_time, acr="1", amr=["pwd"]),
+        family_id=family.id,
+        session_id=family.session_id,
     )
-    return Issued(access_token, refresh_token, session.id)

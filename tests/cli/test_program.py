@@ -1,6 +1,7 @@
 """The program as a whole: help, errors, streams, signals, secrets."""
 
 import fcntl
+import json
 import os
 import pty
 import select
@@ -69,12 +70,12 @@ def test_a_wrong_setting_is_one_line(cli: Cli) -> None:
     assert refusal.startswith("AUTHSVC_LOG_LEVEL holds 'loud'; it accepts")
 
 
-@pytest.mark.parametrize("url", ["postgresql://a:hidden@127.0.0.1:1/x", "sqlite:////proc/x/y.db"])
+@pytest.mark.parametrize(
+    "url", ["postgresql://a:hidden@127.0.0.1:1/x", "postgresql://a:hidden@nowhere.invalid/x"]
+)
 def test_a_database_that_is_away_is_one_line(cli: Cli, url: str) -> None:
     away = cli.with_variables(AUTHSVC_DATABASE_URL=url)
     for command in (("users", "list"), ("db", "upgrade"), ("db", "current")):
-        if "proc" in url and command == ("db", "current"):
-            continue
         assert "hidden" not in away.run(*command).refusal()
 
 
@@ -84,8 +85,12 @@ def test_a_wrong_database_password_is_one_line(postgres_url: str, cli: Cli) -> N
     host = user_and_host.rpartition("@")[2]
     for url in (f"postgresql://{user}:wrong@{host}", f"{postgres_url}_that_is_not_there"):
         away = cli.with_variables(AUTHSVC_DATABASE_URL=url)
-        assert "authsvc doctor" in away.run("users", "list").refusal()
-        assert away.run("doctor", "--json").code == 1
+        refusal = away.run("users", "list").refusal()
+        assert refusal.startswith("the database refuses to serve (Invalid")
+        (found,) = [
+            f for f in json.loads(away.run("doctor", "--json").output) if f["status"] == "error"
+        ]
+        assert found["check"] == "database"
 
 
 def test_what_nobody_expected_is_one_line_without_its_text(cli: Cli) -> None:
@@ -140,7 +145,7 @@ def test_ctrl_c_ends_without_a_traceback(cli: Cli) -> None:
     process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE) == 130
     assert process.stderr is not None
-    assert process.stderr.read().strip() == b"interrupted"
+    assert process.stderr.read() == b""
     for stream in (process.stdin, process.stdout, process.stderr):
         assert stream is not None
         stream.close()

@@ -6,8 +6,10 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from tests.cli.command import PATIENCE, Cli
 from tests.server_programs import free_port
@@ -15,11 +17,9 @@ from tests.server_programs import free_port
 
 @contextmanager
 def serving(cli: Cli) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    port = free_port()
-    issuer = f"http://127.0.0.1:{port}"
-    with cli.with_variables(AUTHSVC_ISSUER=issuer).start(
-        "serve", "--port", str(port), "--json"
-    ) as process:
+    issuer = cli.variables["AUTHSVC_ISSUER"]
+    port = urlsplit(issuer).port
+    with cli.start("serve", "--port", str(port), "--json") as process:
         try:
             assert process.stdout is not None
             told = b""
@@ -38,16 +38,28 @@ def serving(cli: Cli) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
             process.communicate(timeout=PATIENCE)
 
 
-def test_a_server_refuses_a_token_at_once_that_the_command_line_has_revoked(any_cli: Cli) -> None:
+@pytest.fixture
+def here(any_cli: Cli) -> Cli:
+    """The command line on each backend, of an issuer on a free port."""
+    return any_cli.with_variables(AUTHSVC_ISSUER=f"http://127.0.0.1:{free_port()}")
+
+
+@pytest.fixture
+def sqlite_here(cli: Cli) -> Cli:
+    """The same on SQLite alone."""
+    return cli.with_variables(AUTHSVC_ISSUER=f"http://127.0.0.1:{free_port()}")
+
+
+def test_a_server_refuses_a_token_at_once_that_the_command_line_has_revoked(here: Cli) -> None:
     secret = "a-client-secret-of-at-least-32-characters"
-    (any_cli.folder / "job.json").write_text(
+    (here.folder / "job.json").write_text(
         '{"grant_types": ["client_credentials"], "response_types": [], "scope": "orders:read"}'
     )
-    any_cli.json(
+    here.json(
         "clients", "create", "--client-id", "job", "--metadata", "job.json",
         "--client-secret-stdin", stdin=secret,
     )  # fmt: skip
-    with serving(any_cli) as (issuer, _), httpx.Client(auth=("job", secret)) as client:
+    with serving(here) as (issuer, _), httpx.Client(auth=("job", secret)) as client:
         metadata = client.get(f"{issuer}/.well-known/openid-configuration").json()
 
         def introspect(token: str) -> bool:
@@ -61,14 +73,14 @@ def test_a_server_refuses_a_token_at_once_that_the_command_line_has_revoked(any_
 
         token = get_token().json()["access_token"]
         assert introspect(token)
-        any_cli.json("tokens", "revoke", "--token", "-", stdin=token)
+        here.json("tokens", "revoke", "--token", "-", stdin=token)
         assert not introspect(token)
-        any_cli.json("clients", "delete", "job")
+        here.json("clients", "delete", "job")
         assert get_token().status_code == 401
 
 
-def test_a_server_ends_in_good_order(cli: Cli) -> None:
-    with serving(cli) as (_, process):
+def test_a_server_ends_in_good_order(sqlite_here: Cli) -> None:
+    with serving(sqlite_here) as (_, process):
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode in (0, 130)

@@ -108,7 +108,7 @@ def test_a_file_that_is_not_there_is_refused(cli: Cli) -> None:
 
 def test_every_hash_that_argon2_makes_is_accepted() -> None:
     for memory, passes, lanes in ((8, 1, 1), (65_536, 3, 4), (19_456, 2, 1)):
-        hasher = argon2.PasswordHasher(passes, lanes, memory)
+        hasher = argon2.PasswordHasher(passes, memory, lanes)
         check_password_hash(hasher.hash("battery staple"))
 
 

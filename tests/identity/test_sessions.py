@@ -25,7 +25,7 @@ async def _lives(browser: Browser) -> bool:
     return not (await browser.get("/login")).has("input[name=password]")
 
 
-async def _set_cookies(browser: Browser) -> dict[str, Morsel[str]]:
+def _set_cookies(browser: Browser) -> dict[str, Morsel[str]]:
     found: dict[str, Morsel[str]] = {}
     for response in browser.history:
         for header in response.headers.get_list("set-cookie"):
@@ -71,7 +71,7 @@ async def test_lifetimes_are_settings(
     provider.clock.move(seconds=1)
     assert not await _lives(idle)
 
-    assert (await _set_cookies(idle))["authsvc_session"]["max-age"] == "50"
+    assert _set_cookies(idle)["authsvc_session"]["max-age"] == "50"
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,10 @@ async def test_cookies_are_out_of_reach_of_scripts_other_hosts_and_other_sites(
     provider = await open_providers(sqlite_backend, issuer=issuer)
     account = await provider.create_user()
     browser = visitor(provider)
-    base = provider.settings.base_path
 
-    page = await browser.get(f"{base}/login")
-    values = {"username": account.username, "password": account.password}
-    await browser.submit(page, values, button="#login-submit")
+    await attempt(browser, account.username, account.password)
 
-    cookies = await _set_cookies(browser)
+    cookies = _set_cookies(browser)
     assert set(cookies) == {f"{prefix}{name}" for name in ("session", "browser", "device")}
     for cookie in cookies.values():
         assert cookie["httponly"] is True

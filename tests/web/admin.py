@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from starlette.routing import Mount
 
 from authsvc.web.admin.operations import PREFIX
-from authsvc.web.admin.routes import admin_routes
 from tests.provider import Provider, TestClient
 
 
@@ -60,10 +58,6 @@ async def client_token(provider: Provider, client: TestClient) -> str:
 
 async def open_admin(provider: Provider) -> Admin:
     """Return an administrator who is a client."""
-    routes = provider.app.router.routes
-    base = provider.settings.base_path
-    if not any(getattr(route, "path", "") == f"{base}{PREFIX}" for route in routes):
-        routes.append(Mount(f"{base}{PREFIX}", routes=admin_routes(provider.server)))
     await provider.create_role("admin", "authsvc:admin")
     client = await provider.create_client(client_id="the-admin", roles=["admin"])
     return Admin(provider, await client_token(provider, client))

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from authsvc.web.admin.operations import PREFIX
 from authsvc.web.admin.routes import OPERATIONS
 from tests.provider import ORIGIN, Account, Provider
@@ -147,29 +145,27 @@ async def test_a_token_of_a_revoked_key_is_refused(sqlite_provider: Provider) ->
     assert (await admin.call("GET", "/users")).status_code == 401
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ([], 401),
-        (["Basic dGhlLWFkbWluOnNlY3JldA=="], 401),
-        (["Bearer"], 400),
-        (["Bearer  "], 400),
-        (["Bearer a b"], 400),
-        (["Bearer a,b"], 400),
-        (["Bearer not-a-token"], 401),
-        (["Bearer {token}", "Bearer {token}"], 400),
-        (["bEaReR {token}"], 200),
-    ],
+HEADERS: tuple[tuple[list[str], int], ...] = (
+    ([], 401),
+    (["Basic dGhlLWFkbWluOnNlY3JldA=="], 401),
+    (["Bearer"], 400),
+    (["Bearer  "], 400),
+    (["Bearer a b"], 400),
+    (["Bearer a,b"], 400),
+    (["Bearer not-a-token"], 401),
+    (["Bearer {token}", "Bearer {token}"], 400),
+    (["bEaReR {token}"], 200),
 )
-async def test_the_token_comes_in_one_well_formed_header(
-    sqlite_provider: Provider, headers: list[str], status: int
-) -> None:
+
+
+async def test_the_token_comes_in_one_well_formed_header(sqlite_provider: Provider) -> None:
     admin = await open_admin(sqlite_provider)
-    sent = [("Authorization", header.format(token=admin.token)) for header in headers]
+    for headers, status in HEADERS:
+        sent = [("Authorization", header.format(token=admin.token)) for header in headers]
 
-    response = await sqlite_provider.http.get(f"{PREFIX}/users", headers=sent)
+        response = await sqlite_provider.http.get(f"{PREFIX}/users", headers=sent)
 
-    assert response.status_code == status
+        assert response.status_code == status, headers
 
 
 async def test_a_token_in_the_query_or_the_body_is_not_looked_at(

@@ -1,9 +1,9 @@
 """Bodies and queries of the admin API that are not plain are refused and change nothing."""
 
+from contextlib import suppress
 from typing import Any
 
 import orjson
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,27 +84,26 @@ async def test_every_operation_with_a_body_refuses_what_is_no_object(
             assert response.status_code == 400, (operation.method, path, content)
 
 
-@pytest.mark.parametrize(
-    ("description", "members"),
-    [
-        ("admin is not known here", {"username": "ada", "admin": 1}),
-        ("username is required", {}),
-        ("username must be text", {"username": 5}),
-        ("email_verified must be true or false", {"username": "ada", "email_verified": 1}),
-        ("claims must be an object", {"username": "ada", "claims": 1}),
-        ("A member is not known here", {"username": "ada", '"><script>': 1}),
-        ("A member is not known here", {"username": "ada", "x" * 200: 1}),
-        ("A member is not known here", {"username": "ada", "\u00fc": 1}),
-    ],
-)
+NAMED: list[tuple[str, dict[str, Any]]] = [
+    ("admin is not known here", {"username": "ada", "admin": 1}),
+    ("username is required", {}),
+    ("username must be text", {"username": 5}),
+    ("email_verified must be true or false", {"username": "ada", "email_verified": 1}),
+    ("claims must be an object", {"username": "ada", "claims": 1}),
+    ("A member is not known here", {"username": "ada", '"><script>': 1}),
+    ("A member is not known here", {"username": "ada", "x" * 200: 1}),
+    ("A member is not known here", {"username": "ada", "\u00fc": 1}),
+]
+
+
 async def test_the_error_names_the_member_and_echoes_nothing_else(
-    sqlite_provider: Provider, description: str, members: dict[str, Any]
+    sqlite_provider: Provider,
 ) -> None:
     admin = await open_admin(sqlite_provider)
+    for description, members in NAMED:
+        response = await admin.call("POST", "/users", json=members)
 
-    response = await admin.call("POST", "/users", json=members)
-
-    assert response.json() == {"error": "invalid_request", "error_description": description}
+        assert response.json() == {"error": "invalid_request", "error_description": description}
 
 
 async def test_a_password_in_a_refused_body_is_not_answered(sqlite_provider: Provider) -> None:
@@ -117,24 +116,21 @@ async def test_a_password_in_a_refused_body_is_not_answered(sqlite_provider: Pro
     assert "the-password" not in response.text
 
 
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        None, "", "text/plain", "text/json", "application/x-www-form-urlencoded",
-        "application/jsonp", "application/json, text/plain", "application/json;charset=utf-16",
-        "multipart/form-data",
-    ],
+OTHER_TYPES = (
+    None, "", "text/plain", "text/json", "application/x-www-form-urlencoded",
+    "application/jsonp", "application/json, text/plain", "application/json;charset=utf-16",
+    "multipart/form-data",
 )  # fmt: skip
-async def test_a_body_of_another_type_is_415(
-    sqlite_provider: Provider, content_type: str | None
-) -> None:
+
+
+async def test_a_body_of_another_type_is_415(sqlite_provider: Provider) -> None:
     admin = await open_admin(sqlite_provider)
-    headers = {} if content_type is None else {"Content-Type": content_type}
+    for content_type in OTHER_TYPES:
+        headers = {} if content_type is None else {"Content-Type": content_type}
+        response = await admin.call("POST", "/users", content=b'{"username":"a"}', headers=headers)
 
-    response = await admin.call("POST", "/users", content=b'{"username":"a"}', headers=headers)
-
-    assert response.status_code == 415
-    assert response.json()["error"] == "invalid_request"
+        assert response.status_code == 415, content_type
+        assert response.json()["error"] == "invalid_request"
 
 
 async def test_the_type_may_name_its_charset(sqlite_provider: Provider) -> None:
@@ -159,25 +155,22 @@ async def test_a_body_that_is_too_large_is_413(sqlite_provider: Provider) -> Non
     assert response.status_code == 413
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "limit=0", "limit=201", "limit=-1", "limit=1.5", "limit=abc", "limit=", "limit=0x10",
-        "limit=%D9%A1", "limit=+1", "limit=1&limit=2", "limit=99999999999999999999",
-        "cursor=", "cursor=abc", "cursor=!", "cursor=%00", "cursor=dXNlcnM6AA",
-        "cursor=cm9sZXM6YQ", "cursor=/w", "cursor=" + "a" * 2000, "unknown=1", "login=", "%ff=1",
-        "limit=1%00",
-    ],
+QUERIES = (
+    "limit=0", "limit=201", "limit=-1", "limit=1.5", "limit=abc", "limit=", "limit=0x10",
+    "limit=%D9%A1", "limit=+1", "limit=1&limit=2", "limit=99999999999999999999",
+    "cursor=", "cursor=abc", "cursor=!", "cursor=%00", "cursor=dXNlcnM6AA",
+    "cursor=cm9sZXM6YQ", "cursor=/w", "cursor=" + "a" * 2000, "unknown=1", "login=", "%ff=1",
+    "limit=1%00",
 )  # fmt: skip
-async def test_a_query_that_is_not_understood_is_a_bad_request(
-    sqlite_provider: Provider, query: str
-) -> None:
+
+
+async def test_a_query_that_is_not_understood_is_a_bad_request(sqlite_provider: Provider) -> None:
     admin = await open_admin(sqlite_provider)
+    for query in QUERIES:
+        response = await admin.call("GET", f"/users?{query}")
 
-    response = await admin.call("GET", f"/users?{query}")
-
-    assert response.status_code == 400
-    assert response.json()["error"] == "invalid_request"
+        assert response.status_code == 400, query
+        assert response.json()["error"] == "invalid_request"
 
 
 async def test_a_query_where_none_is_known_is_a_bad_request(sqlite_provider: Provider) -> None:
@@ -191,10 +184,8 @@ async def test_a_query_where_none_is_known_is_a_bad_request(sqlite_provider: Pro
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
-    try:
+    with suppress(InvalidRequest):
         assert isinstance(parse_object(raw), dict)
-    except InvalidRequest:
-        pass
 
 
 PLAIN = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=20)

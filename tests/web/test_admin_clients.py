@@ -110,17 +110,16 @@ async def test_a_rotated_secret_overlaps_for_as_long_as_asked(
     assert await authenticates(provider, client_id, third) is True
 
 
-@pytest.mark.parametrize("overlap", [-1, 1.5, "60", True, None, 10**12, 31_536_001])
 async def test_an_overlap_that_is_no_number_of_seconds_is_refused(
-    sqlite_provider: Provider, overlap: object
+    sqlite_provider: Provider,
 ) -> None:
     admin = await open_admin(sqlite_provider)
     path = f"/clients/{(await register(admin))['client_id']}/rotate-secret"
+    for overlap in (-1, 1.5, "60", True, None, 10**12, 31_536_001):
+        response = await admin.call("POST", path, json={"overlap_seconds": overlap})
 
-    response = await admin.call("POST", path, json={"overlap_seconds": overlap})
-
-    assert response.status_code == 400
-    assert response.json()["error_description"].startswith("overlap_seconds")
+        assert response.status_code == 400, overlap
+        assert response.json()["error_description"].startswith("overlap_seconds")
 
 
 async def test_a_client_without_a_secret_has_none_to_rotate(admin: Admin) -> None:

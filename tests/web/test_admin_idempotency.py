@@ -124,14 +124,15 @@ async def test_a_key_is_forgotten_after_its_time(admin: Admin, provider: Provide
     assert second.json()["client_id"] != first.json()["client_id"]
 
 
-@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "\u00e9".encode(), b"a\x7f"])
-async def test_a_key_that_is_none_is_refused(sqlite_provider: Provider, key: Any) -> None:
+async def test_a_key_that_is_none_is_refused(sqlite_provider: Provider) -> None:
     admin = await open_admin(sqlite_provider)
-    response = await admin.call(
-        "POST", "/users", json={"username": "ada"}, headers={"Idempotency-Key": key}
-    )
+    keys: tuple[Any, ...] = ("", " ", "a b", "x" * 256, "\u00e9".encode(), b"a\x7f")
+    for key in keys:
+        response = await admin.call(
+            "POST", "/users", json={"username": "ada"}, headers={"Idempotency-Key": key}
+        )
 
-    assert response.status_code == 400
+        assert response.status_code == 400, key
     assert (await admin.get("/users"))["items"] == []
 
 

@@ -123,21 +123,18 @@ async def test_a_new_password_counts_and_ends_what_the_old_one_opened(
     await provider.sign_in(client, replace(account, password="another fine password"))
 
 
-@pytest.mark.parametrize(
-    "password", ["short", "password1", "person-x", "with\ttabulator", 12345678]
-)
-async def test_a_password_that_is_not_acceptable_is_refused(
-    sqlite_provider: Provider, password: Any
-) -> None:
+async def test_a_password_that_is_not_acceptable_is_refused(sqlite_provider: Provider) -> None:
     admin = await open_admin(sqlite_provider)
     user = await admin.create_user("person-x")
+    for password in ("short", "password1", "person-x", "with\ttabulator", 12345678, ["a"]):
+        created = await admin.call(
+            "POST", "/users", json={"username": "person-x", "password": password}
+        )
+        changed = await admin.call(
+            "PUT", f"/users/{user['id']}/password", json={"password": password}
+        )
 
-    created = await admin.call(
-        "POST", "/users", json={"username": "person-x", "password": password}
-    )
-    changed = await admin.call("PUT", f"/users/{user['id']}/password", json={"password": password})
-
-    assert (created.status_code, changed.status_code) == (400, 400)
+        assert (created.status_code, changed.status_code) == (400, 400), password
     assert (await admin.get(f"/users/{user['id']}"))["password_set"] is False
 
 

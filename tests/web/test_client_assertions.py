@@ -106,7 +106,7 @@ async def test_an_assertion_may_be_for_the_issuer_or_its_token_endpoint(
         {"exp": "soon"},
         {"exp": True},
         {"exp": -1},
-        {"exp": 10**30},
+        {"exp": 10**18},
         {"jti": None},
         {"jti": ""},
         {"jti": 7},

@@ -1,0 +1,150 @@
+"""Every statement of a day's work finds its rows by an index, on tables that are large."""
+
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import Connection, event, text
+
+from tests.conftest import Backend, OpenProvider
+from tests.provider import Provider
+from tests.storage.journey import travel
+
+ROWS = 3_000
+# Read as a whole on purpose: few rows, kept in memory.
+SMALL = frozenset(
+    {"roles", "role_permissions", "role_parents", "signing_keys", "registry_versions"}
+    | {"root_secrets", "audit_heads", "alembic_version"}
+)
+_UUID = "lpad(to_hex(n), 8, '0') || '-0000-7000-8000-000000000000'"
+_FILL = {
+    "users": "id, username, username_key, email_verified, claims, created_at, updated_at"
+    f" SELECT {_UUID}, 'u' || n, 'u' || n, false, '{{}}', now(), now()",
+    "clients": "client_id, metadata, created_at, updated_at"
+    " SELECT 'client' || n, '{}', now(), now()",
+    "client_secrets": "id, client_id, secret_hash, created_at"
+    f" SELECT {_UUID}, 'client' || n, sha256(n::text::bytea), now()",
+    "sessions": "id, cookie_hash, user_id, auth_time, acr, amr, address, user_agent,"
+    " created_at, seen_at, expires_at"
+    f" SELECT {_UUID}, sha256(n::text::bytea), {_UUID}, now(), '', '[]', '', '', now(), now(),"
+    " now() + n * interval '1 minute'",
+    "consents": "user_id, client_id, scope, granted_at"
+    f" SELECT {_UUID}, 'client' || n, '', now()",
+    "authorization_codes": "id, code_hash, client_id, user_id, session_id, redirect_uri,"
+    " redirect_uri_sent, scope, resources, created_at, expires_at"
+    f" SELECT {_UUID}, sha256(n::text::bytea), 'client' || n, {_UUID}, {_UUID}, '', true, '',"
+    " '[]', now(), now() + n * interval '1 minute'",
+    "token_families": "id, client_id, user_id, session_id, scope, resources, auth_time, acr,"
+    " amr, created_at, expires_at"
+    f" SELECT {_UUID}, 'client' || n, {_UUID}, {_UUID}, '', '[]', now(), '', '[]', now(),"
+    " now() + n * interval '1 minute'",
+    "refresh_tokens": "token_hash, family_id, created_at, expires_at"
+    f" SELECT sha256(n::text::bytea), {_UUID}, now(), now()",
+    "revocations": "kind, value, issued_before, created_at, expires_at"
+    " SELECT 'token', n::text, now(), now() - n * interval '1 minute', now()",
+    "login_attempts": "bucket_hash, failures, blocked_until, expires_at"
+    " SELECT sha256(n::text::bytea), 1, now(), now() + n * interval '1 minute'",
+    "client_assertions": "assertion_hash, expires_at"
+    " SELECT sha256(n::text::bytea), now() + n * interval '1 minute'",
+    "idempotency_keys": "key_hash, request_hash, created_at, expires_at"
+    " SELECT sha256(n::text::bytea), ''::bytea, now(), now() + n * interval '1 minute'",
+    "user_roles": f"user_id, role_id SELECT {_UUID}, (SELECT min(id) FROM roles)",
+    "client_roles": "client_id, role_id SELECT 'client' || n, (SELECT min(id) FROM roles)",
+    "audit_events": "id, at, event, actor, subject, client_id, address, request_id, details,"
+    " event_mac, position, chain_hash"
+    f" SELECT {_UUID}, now() - n * interval '1 minute', 'e' || n % 50, '', n::text, '', '', '',"
+    " '{}', ''::bytea, 1000000 + n, ''::bytea",
+}
+
+
+@pytest.fixture
+async def busy(make_backend: Any, open_providers: OpenProvider) -> Provider:
+    """A provider on PostgreSQL whose tables are large."""
+    backend: Backend = make_backend("postgres")
+    provider: Provider = await open_providers(backend)
+    await provider.create_role("reader", "articles:read")
+    async with provider.resources.database.transaction() as tx:
+        for table, rest in _FILL.items():
+            columns, _, select = rest.partition(" SELECT ")
+            await tx.execute(
+                text(
+                    f"INSERT INTO {table} ({columns})"
+                    f" SELECT {select} FROM generate_series(1, {ROWS}) n"
+                )
+            )
+    async with provider.resources.database.transaction() as tx:
+        await tx.execute(text("ANALYZE"))
+    return provider
+
+
+async def test_every_statement_of_a_days_work_uses_an_index(busy: Provider) -> None:
+    statements: dict[str, Any] = {}
+
+    def remember(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any
+    ) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")) and "pg_" not in statement:
+            statements.setdefault(statement, parameters)
+
+    database = busy.resources.database
+    engines = [database.engine.sync_engine, database._readers.sync_engine]
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", remember)
+    await travel(busy)
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", remember)
+
+    assert len(statements) > 30
+    problems = {}
+    async with database.engine.connect() as connection:
+        for statement, parameters in statements.items():
+            plan = await connection.run_sync(_explain, statement, parameters)
+            if found := [*_problems(plan)]:
+                problems[statement] = found
+        await connection.rollback()
+    assert problems == {}
+
+
+def _explain(connection: Connection, statement: str, parameters: Any) -> dict[str, Any]:
+    row = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar_one()
+    plans = orjson.loads(row) if isinstance(row, str) else row
+    plan: dict[str, Any] = plans[0]["Plan"]
+    return plan
+
+
+def _problems(node: dict[str, Any], *, limited: bool = False) -> Iterator[str]:
+    """Yield the parts of a plan that read a large table without a condition on an index."""
+    kind, table = node["Node Type"], node.get("Relation Name")
+    limited = limited or kind == "Limit"
+    if table is not None and table not in SMALL and "Scan" in kind:
+        by_index = "Index Cond" in node or kind == "Bitmap Heap Scan"
+        # In the order of an index, and no further than the limit.
+        in_order = limited and "Index Name" in node
+        if not (by_index or in_order):
+            yield f"{kind} of {table}: {node.get('Filter', 'everything')}"
+    for child in node.get("Plans", ()):
+        yield from _problems(child, limited=limited)
+
+
+async def test_a_scan_of_a_large_table_would_be_found(busy: Provider) -> None:
+    async with busy.resources.database.engine.connect() as connection:
+        plan = await connection.run_sync(
+            _explain, "SELECT id FROM users WHERE password_hash = 'x'", ()
+        )
+        await connection.rollback()
+
+    assert [*_problems(plan)] != []
+
+
+async def test_what_expired_is_found_by_an_index(busy: Provider) -> None:
+    """Purging comes later, and must not read all there is."""
+    tables = ("sessions", "authorization_codes", "token_families", "revocations")
+    tables += ("login_attempts", "client_assertions", "idempotency_keys")
+    async with busy.resources.database.engine.connect() as connection:
+        for table in tables:
+            statement = f"DELETE FROM {table} WHERE expires_at < now() + interval '5 minutes'"
+            plan = await connection.run_sync(_explain, statement, ())
+            assert [*_problems(plan)] == [], table
+        await connection.rollback()

@@ -1,0 +1,331 @@
+"""The authorization endpoint: what is answered, to whom, and in which way."""
+
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from tests.answers import approve, check_error_page, log_in
+from tests.provider import CHALLENGE, REDIRECT_URI, Provider
+
+ISSUER = "http://127.0.0.1:8000"
+ODD_TEXTS = [
+    "a b+c%20d&e=f#g?h/i",
+    "\"'<>\\`{}|^~",
+    "é ü ß 漢字 🙂 \u202e",
+    "=&=&==",
+    "%00%zz",
+    " ",
+    "+",
+    "a" * 4_096,
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"client_id": None}, 400, "invalid_request"),
+        ({"client_id": "unknown"}, 400, "invalid_client"),
+        ({"client_id": "x" * 5_000}, 400, "invalid_client"),
+        ({"client_id": "%"}, 400, "invalid_client"),
+        ({"redirect_uri": None}, 400, "invalid_request"),
+        ({"redirect_uri": "https://evil.example/callback"}, 400, "invalid_redirect_uri"),
+        ({"redirect_uri": REDIRECT_URI + "/"}, 400, "invalid_redirect_uri"),
+        ({"redirect_uri": REDIRECT_URI + "?"}, 400, "invalid_redirect_uri"),
+        ({"redirect_uri": REDIRECT_URI + "?a=b"}, 400, "invalid_redirect_uri"),
+        ({"redirect_uri": REDIRECT_URI + "#"}, 400, "invalid_redirect_uri"),
+        ({"redirect_uri": REDIRECT_URI + "%20"}, 400, "invalid_redirect_uri"),
+        ({"redirect_uri": REDIRECT_URI.upper()}, 400, "invalid_redirect_uri"),
+        ({"redirect_uri": "https://app.example:443/callback"}, 400, "invalid_redirect_uri"),
+        ({"redirect_uri": "https://app.example/x/../callback"}, 400, "invalid_redirect_uri"),
+        ({"redirect_uri": "https://app.example/%63allback"}, 400, "invalid_redirect_uri"),
+        ({"redirect_uri": "https://app.example.evil.example/callback"}, 400, None),
+        ({"redirect_uri": "https://user@app.example/callback"}, 400, "invalid_redirect_uri"),
+        ({"redirect_uri": "http://app.example/callback"}, 400, "invalid_redirect_uri"),
+        ({"redirect_uri": "javascript:alert(1)"}, 400, "invalid_redirect_uri"),
+        ({"redirect_uri": "/callback"}, 400, "invalid_redirect_uri"),
+    ],
+)
+async def test_an_error_is_shown_while_it_is_not_certain_where_to_redirect(
+    sqlite_provider: Provider, changes: dict[str, Any], status: int, code: str | None
+) -> None:
+    client, browser = await sqlite_provider.create_client(), sqlite_provider.browser()
+    parameters = sqlite_provider.authorization_parameters(client, **changes)
+    page = await browser.get("/authorize", parameters)
+    check_error_page(browser, page, status, code or "invalid_redirect_uri")
+
+
+@pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
+async def test_the_parameters_that_say_where_to_answer_come_once(
+    sqlite_provider: Provider, name: str
+) -> None:
+    client, browser = await sqlite_provider.create_client(), sqlite_provider.browser()
+    parameters = sqlite_provider.authorization_parameters(client)
+    query: Any = [*parameters.items(), (name, parameters[name])]
+    page = await browser.get("/authorize", query)
+    check_error_page(browser, page, 400, "invalid_request")
+
+
+REDIRECTED = [
+    ({"response_type": None}, "invalid_request"),
+    ({"response_type": "token"}, "unsupported_response_type"),
+    ({"response_type": "id_token"}, "unsupported_response_type"),
+    ({"response_type": "code id_token"}, "unsupported_response_type"),
+    ({"response_type": "code code"}, "unsupported_response_type"),
+    ({"response_type": "none"}, "unsupported_response_type"),
+    ({"response_mode": "fragment"}, "invalid_request"),
+    ({"response_mode": "web_message"}, "invalid_request"),
+    ({"response_mode": "jwt"}, "invalid_request"),
+    ({"scope": None}, "invalid_scope"),
+    ({"scope": "openid api:admin"}, "invalid_scope"),
+    ({"scope": "openid  profile"}, "invalid_scope"),
+    ({"scope": 'openid "'}, "invalid_scope"),
+    ({"code_challenge": None}, "invalid_request"),
+    ({"code_challenge": None, "code_challenge_method": None}, "invalid_request"),
+    ({"code_challenge_method": None}, "invalid_request"),
+    ({"code_challenge_method": "plain"}, "invalid_request"),
+    ({"code_challenge_method": "s256"}, "invalid_request"),
+    ({"code_challenge_method": "S512"}, "invalid_request"),
+    ({"code_challenge": CHALLENGE[:-1]}, "invalid_request"),
+    ({"code_challenge": CHALLENGE + "="}, "invalid_request"),
+    ({"prompt": "create"}, "invalid_request"),
+    ({"prompt": "none login"}, "invalid_request"),
+    ({"prompt": "none none2"}, "invalid_request"),
+    ({"prompt": "none"}, "login_required"),
+    ({"max_age": "-1"}, "invalid_request"),
+    ({"max_age": "1.5"}, "invalid_request"),
+    ({"max_age": "soon"}, "invalid_request"),
+    ({"max_age": "9" * 400}, "invalid_request"),
+    ({"max_age": "٣"}, "invalid_request"),
+    ({"id_token_hint": "garbage"}, "invalid_request"),
+    ({"id_token_hint": "a.b.c"}, "invalid_request"),
+    ({"request": "a.b.c"}, "request_not_supported"),
+    ({"request_uri": "https://app.example/request"}, "request_uri_not_supported"),
+    ({"request_uri": "urn:ietf:params:oauth:request_uri:x"}, "request_uri_not_supported"),
+    ({"registration": "{}"}, "registration_not_supported"),
+    ({"resource": "https://unknown.example"}, "invalid_target"),
+    ({"resource": "relative"}, "invalid_target"),
+    ({"nonce": "x" * 4_097}, "invalid_request"),
+]
+
+
+@pytest.mark.parametrize(("changes", "code"), REDIRECTED)
+async def test_an_error_is_told_the_client_with_state_and_issuer(
+    sqlite_provider: Provider, changes: dict[str, Any], code: str
+) -> None:
+    client, browser = await sqlite_provider.create_client(), sqlite_provider.browser()
+    parameters = sqlite_provider.authorization_parameters(client, **changes)
+    page = await browser.get("/authorize", parameters)
+    assert page.status == 303
+    assert page.headers["cache-control"] == "no-store"
+    assert browser.left_for is not None
+    assert browser.left_for.startswith(f"{REDIRECT_URI}?")
+    answer = sqlite_provider.answer_in(browser.left_for)
+    assert answer.pop("error_description")
+    assert answer == {"error": code, "state": "the-state", "iss": ISSUER}
+
+
+@pytest.mark.parametrize("name", ["scope", "state", "nonce", "code_challenge", "unknown"])
+async def test_a_parameter_that_comes_twice_is_told_the_client(
+    sqlite_provider: Provider, name: str
+) -> None:
+    client, browser = await sqlite_provider.create_client(), sqlite_provider.browser()
+    query: Any = [*sqlite_provider.authorization_parameters(client).items()]
+    query += [(name, "a"), (name, "b")]
+    await browser.get("/authorize", query)
+    assert browser.left_for is not None
+    assert sqlite_provider.answer_in(browser.left_for)["error"] == "invalid_request"
+
+
+async def test_a_client_without_the_response_type_is_told_so(sqlite_provider: Provider) -> None:
+    client = await sqlite_provider.create_client(grant_types=["client_credentials"])
+    browser = sqlite_provider.browser()
+    await browser.get("/authorize", sqlite_provider.authorization_parameters(client))
+    assert browser.left_for is not None
+    assert sqlite_provider.answer_in(browser.left_for)["error"] == "unauthorized_client"
+
+
+async def test_a_pkce_method_without_a_challenge_is_refused_of_every_client(
+    sqlite_provider: Provider,
+) -> None:
+    client = await sqlite_provider.create_client(require_pkce=False)
+    for method in ("S256", "plain"):
+        browser = sqlite_provider.browser()
+        parameters = sqlite_provider.authorization_parameters(
+            client, code_challenge=None, code_challenge_method=method
+        )
+        await browser.get("/authorize", parameters)
+        assert browser.left_for is not None
+        assert sqlite_provider.answer_in(browser.left_for)["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize("state", ODD_TEXTS)
+async def test_state_comes_back_exactly(sqlite_provider: Provider, state: str) -> None:
+    client, account = await sqlite_provider.create_client(), await sqlite_provider.create_user()
+    browser = sqlite_provider.browser()
+    answer = await sqlite_provider.authorize(browser, client, account, state=state)
+    assert answer.keys() == {"code", "state", "iss"}
+    assert (answer["state"], answer["iss"]) == (state, ISSUER)
+    await browser.get(
+        "/authorize",
+        sqlite_provider.authorization_parameters(client, state=state, response_type="token"),
+    )
+    assert browser.left_for is not None
+    assert sqlite_provider.answer_in(browser.left_for)["state"] == state
+
+
+async def test_no_state_is_answered_with_none(sqlite_provider: Provider) -> None:
+    client, account = await sqlite_provider.create_client(), await sqlite_provider.create_user()
+    browser = sqlite_provider.browser()
+    answer = await sqlite_provider.authorize(browser, client, account, state=None)
+    assert answer.keys() == {"code", "iss"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"ui_locales": "fr-CA de x-klingon"},
+        {"acr_values": "urn:unknown phr aal1"},
+        {"display": "popup"},
+        {"display": "hologram"},
+        {"claims_locales": "fr"},
+        {"claims": '{"id_token": {"email": null}}'},
+        {"foo": "bar", "utm_source": "mail", "x.y[z]": "1"},
+        {"login_hint": "somebody"},
+        {"response_mode": "query"},
+        {"request": "", "request_uri": "", "registration": "", "prompt": "", "max_age": ""},
+        {"audience": "https://unknown.example"},
+    ],
+)
+async def test_what_is_unknown_or_only_a_wish_is_no_error(
+    sqlite_provider: Provider, more: dict[str, str]
+) -> None:
+    client, account = await sqlite_provider.create_client(), await sqlite_provider.create_user()
+    tokens = await sqlite_provider.sign_in(client, account, **more)
+    assert (await sqlite_provider.userinfo(tokens["access_token"])).status_code == 200
+
+
+async def test_a_post_is_the_same_request_as_a_get(sqlite_provider: Provider) -> None:
+    client, account = await sqlite_provider.create_client(), await sqlite_provider.create_user()
+    browser = sqlite_provider.browser()
+    parameters = sqlite_provider.authorization_parameters(client, state=ODD_TEXTS[0])
+    page = await browser.post("/authorize", parameters)
+    assert browser.history[0].status_code == 303
+    assert browser.history[0].headers["location"].startswith("/authorize?")
+    await approve(browser, await log_in(browser, page, account))
+    assert browser.left_for is not None
+    answer = sqlite_provider.answer_in(browser.left_for)
+    assert answer["state"] == ODD_TEXTS[0]
+    assert (await sqlite_provider.redeem(client, answer["code"])).status_code == 200
+
+
+async def test_a_post_to_a_stranger_is_not_redirected(sqlite_provider: Provider) -> None:
+    client, browser = await sqlite_provider.create_client(), sqlite_provider.browser()
+    parameters = sqlite_provider.authorization_parameters(
+        client, redirect_uri="https://evil.example/"
+    )
+    page = await browser.post("/authorize", parameters)
+    check_error_page(browser, page, 400, "invalid_redirect_uri")
+    page = await browser.post("/authorize", {}, headers={"Content-Type": "application/json"})
+    check_error_page(browser, page, 400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("registered", "requested", "accepted"),
+    [
+        ("http://127.0.0.1/cb", "http://127.0.0.1:49152/cb", True),
+        ("http://127.0.0.1:8080/cb", "http://127.0.0.1:1/cb", True),
+        ("http://127.0.0.1:8080/cb", "http://127.0.0.1/cb", True),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:49152/other", False),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:99999/cb", False),
+        ("http://127.0.0.1/cb", "https://127.0.0.1:49152/cb", False),
+        ("http://127.0.0.1/cb", "http://127.0.0.2:49152/cb", False),
+        ("http://127.0.0.1/cb", "http://localhost:49152/cb", False),
+        ("http://127.0.0.1/cb", "http://[::1]:49152/cb", False),
+        ("http://localhost/cb", "http://localhost:49152/cb", False),
+        ("https://app.example/cb", "https://app.example:8443/cb", False),
+        ("com.example.app:/cb", "com.example.app:/cb", True),
+        ("com.example.app:/cb", "com.example.app:/cb2", False),
+    ],
+)
+async def test_a_native_app_may_listen_on_any_loopback_port(
+    sqlite_provider: Provider, registered: str, requested: str, accepted: bool
+) -> None:
+    client = await sqlite_provider.create_client(
+        application_type="native", token_endpoint_auth_method="none", redirect_uris=[registered]
+    )
+    account, browser = await sqlite_provider.create_user(), sqlite_provider.browser()
+    if not accepted:
+        page = await browser.get(
+            "/authorize",
+            sqlite_provider.authorization_parameters(client, redirect_uri=requested),
+        )
+        check_error_page(browser, page, 400, "invalid_redirect_uri")
+        return
+    answer = await sqlite_provider.authorize(browser, client, account, redirect_uri=requested)
+    assert browser.left_for is not None
+    assert browser.left_for.startswith(f"{requested}?")
+    response = await sqlite_provider.redeem(client, answer["code"], redirect_uri=requested)
+    assert response.status_code == 200
+
+
+async def test_an_address_that_no_policy_can_name_is_reached_over_a_page(
+    sqlite_provider: Provider,
+) -> None:
+    client = await sqlite_provider.create_client(
+        application_type="native", redirect_uris=["http://[::1]/cb"]
+    )
+    browser = sqlite_provider.browser()
+    parameters = sqlite_provider.authorization_parameters(
+        client, redirect_uri="http://[::1]:50000/cb", prompt="none"
+    )
+    page = await browser.get("/authorize", parameters)
+    assert page.status == 200
+    assert 'http-equiv="refresh" content="0; url=http://[::1]:50000/cb?error=' in page.text
+
+
+async def test_the_query_of_a_redirect_uri_is_kept(sqlite_provider: Provider) -> None:
+    uri = "https://app.example/cb?tenant=a%20b&x="
+    client = await sqlite_provider.create_client(redirect_uris=[uri])
+    browser, account = sqlite_provider.browser(), await sqlite_provider.create_user()
+    await sqlite_provider.authorize(browser, client, account, redirect_uri=uri)
+    assert browser.left_for is not None
+    assert browser.left_for.startswith(f"{uri}&code=")
+    query = parse_qsl(urlsplit(browser.left_for).query, keep_blank_values=True)
+    assert query[:2] == [("tenant", "a b"), ("x", "")]
+
+
+async def test_the_only_redirect_uri_need_not_be_named_without_openid(
+    sqlite_provider: Provider,
+) -> None:
+    client, account = await sqlite_provider.create_client(), await sqlite_provider.create_user()
+    answer = await sqlite_provider.authorize(
+        sqlite_provider.browser(), client, account, redirect_uri=None, scope="api:read"
+    )
+    response = await sqlite_provider.redeem(client, answer["code"], redirect_uri=None)
+    assert response.status_code == 200
+    assert response.json().keys() == {"access_token", "token_type", "expires_in", "scope"}
+
+
+async def test_with_several_redirect_uris_one_must_be_named(sqlite_provider: Provider) -> None:
+    client = await sqlite_provider.create_client(
+        redirect_uris=[REDIRECT_URI, "https://app.example/other"]
+    )
+    browser = sqlite_provider.browser()
+    parameters = sqlite_provider.authorization_parameters(
+        client, redirect_uri=None, scope="api:read"
+    )
+    page = await browser.get("/authorize", parameters)
+    check_error_page(browser, page, 400, "invalid_request")
+
+
+async def test_a_code_travels_with_a_303_and_is_stored_by_nobody(
+    sqlite_provider: Provider,
+) -> None:
+    client, account = await sqlite_provider.create_client(), await sqlite_provider.create_user()
+    browser = sqlite_provider.browser()
+    await sqlite_provider.authorize(browser, client, account)
+    for response in browser.history:
+        if response.has_redirect_location:
+            assert response.status_code == 303
+        assert response.headers["cache-control"] == "no-store"

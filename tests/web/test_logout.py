@@ -1,0 +1,257 @@
+"""Logout (OpenID Connect RP-Initiated Logout §2): who is signed out, and where they go."""
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.answers import check_error, check_error_page
+from tests.browser import Browser
+from tests.provider import Account, Provider, TestClient
+
+AFTER = "https://app.example/signed-out"
+ODD_STATE = "a b+c%20d&e=f#g é🙂"
+
+
+async def signed_in(
+    provider: Provider, **metadata: Any
+) -> tuple[TestClient, Account, Browser, dict[str, Any]]:
+    """Create a client and a person who has signed in to it."""
+    client = await provider.create_client(post_logout_redirect_uris=[AFTER], **metadata)
+    account, browser = await provider.create_user(), provider.browser()
+    return client, account, browser, await provider.sign_in(client, account, browser)
+
+
+async def is_signed_in(browser: Browser) -> bool:
+    """Tell whether the browser is signed in."""
+    return "You are signed in" in (await browser.get("/")).text
+
+
+async def test_a_client_that_proves_whom_it_means_signs_out_at_once(provider: Provider) -> None:
+    client, account, browser, tokens = await signed_in(provider)
+
+    page = await browser.get(
+        "/logout",
+        {
+            "id_token_hint": tokens["id_token"],
+            "post_logout_redirect_uri": AFTER,
+            "state": ODD_STATE,
+        },
+    )
+
+    assert page.status == 303
+    assert page.headers["cache-control"] == "no-store"
+    assert browser.left_for is not None
+    assert browser.left_for.startswith(f"{AFTER}?")
+    assert parse_qs(urlsplit(browser.left_for).query) == {"state": [ODD_STATE]}
+    assert "authsvc_session" not in browser.http.cookies
+    (event,) = await provider.audit_events("session.ended")
+    assert (event.subject, event.client_id) == (account.id, client.client_id)
+
+
+async def test_the_tokens_of_the_session_die_and_offline_access_lives(
+    provider: Provider,
+) -> None:
+    client, account, browser, tokens = await signed_in(provider)
+    online = await provider.sign_in(client, account, browser, scope="openid profile")
+    elsewhere = await provider.sign_in(client, account)
+    refreshed = (await provider.refresh(client, tokens["refresh_token"])).json()
+    cookie = browser.http.cookies["authsvc_session"]
+
+    await browser.get("/logout", {"id_token_hint": tokens["id_token"]})
+
+    for access_token in (tokens["access_token"], online["access_token"]):
+        check_error(await provider.userinfo(access_token), 401, "invalid_token")
+        assert await provider.introspect(client, access_token) == {"active": False}
+    for access_token in (elsewhere["access_token"], refreshed["access_token"]):
+        assert (await provider.userinfo(access_token)).status_code == 200
+    again = await provider.refresh(client, refreshed["refresh_token"])
+    assert again.status_code == 200
+    assert (await provider.userinfo(again.json()["access_token"])).status_code == 200
+    header = {"Cookie": f"authsvc_session={cookie}"}
+    assert "You are signed in" not in (await provider.http.get("/", headers=header)).text
+
+
+async def test_a_code_that_was_not_redeemed_dies_with_the_session(provider: Provider) -> None:
+    client, account, browser, tokens = await signed_in(provider)
+    answer = await provider.authorize(browser, client, account)
+    await browser.get("/logout", {"id_token_hint": tokens["id_token"]})
+    check_error(await provider.redeem(client, answer["code"]), 400, "invalid_grant")
+
+
+async def test_without_a_hint_the_person_is_asked(sqlite_provider: Provider) -> None:
+    client, account, browser, _ = await signed_in(sqlite_provider, client_name="The <App>")
+    page = await browser.get(
+        "/logout",
+        {
+            "client_id": client.client_id,
+            "post_logout_redirect_uri": AFTER,
+            "state": ODD_STATE,
+            "unknown": "ignored",
+        },
+    )
+    assert page.status == 200
+    assert page.has("#logout-confirm")
+    assert account.username in page.text
+    assert "The &lt;App&gt;" in page.text
+    assert await is_signed_in(browser)
+    await browser.submit(page, {}, button="#logout-confirm")
+    assert browser.left_for is not None
+    assert parse_qs(urlsplit(browser.left_for).query) == {"state": [ODD_STATE]}
+    assert not await is_signed_in(browser)
+
+
+async def test_without_any_parameter_the_person_is_asked_and_told(
+    sqlite_provider: Provider,
+) -> None:
+    client, _, browser, tokens = await signed_in(sqlite_provider)
+    page = await browser.submit(await browser.get("/logout"), {}, button="#logout-confirm")
+    assert page.status == 200
+    assert "You are signed out" in page.text
+    assert browser.left_for is None
+    assert (await sqlite_provider.userinfo(tokens["access_token"])).status_code == 401
+    page = await browser.get("/authorize", sqlite_provider.authorization_parameters(client))
+    assert page.has("#login-submit")
+
+
+async def test_a_post_is_answered_like_a_get(sqlite_provider: Provider) -> None:
+    _, _, browser, tokens = await signed_in(sqlite_provider)
+    parameters = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": AFTER}
+    await browser.post("/logout", parameters)
+    assert browser.left_for == AFTER
+    assert not await is_signed_in(browser)
+
+
+async def test_an_expired_hint_is_still_a_hint(sqlite_provider: Provider) -> None:
+    _, _, browser, tokens = await signed_in(sqlite_provider)
+    sqlite_provider.clock.move(hours=2)
+    await browser.get(
+        "/logout",
+        {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": AFTER},
+    )
+    assert browser.left_for == AFTER
+    assert not await is_signed_in(browser)
+
+
+async def test_a_hint_from_a_refresh_still_names_the_person(sqlite_provider: Provider) -> None:
+    client, _, browser, tokens = await signed_in(sqlite_provider)
+    refreshed = (await sqlite_provider.refresh(client, tokens["refresh_token"])).json()
+    await browser.get("/logout", {"id_token_hint": refreshed["id_token"]})
+    assert not await is_signed_in(browser)
+
+
+async def test_a_hint_about_another_session_signs_nobody_out(
+    sqlite_provider: Provider,
+) -> None:
+    client, account, browser, _ = await signed_in(sqlite_provider)
+    other = await sqlite_provider.create_user()
+    for somebody in (other, account):
+        tokens = await sqlite_provider.sign_in(client, somebody)
+        page = await browser.get("/logout", {"id_token_hint": tokens["id_token"]})
+        assert page.has("#logout-confirm")
+        assert await is_signed_in(browser)
+
+
+async def test_who_is_not_signed_in_is_just_sent_on(sqlite_provider: Provider) -> None:
+    client, account, _, tokens = await signed_in(sqlite_provider)
+    stranger = sqlite_provider.browser()
+    page = await stranger.get("/logout")
+    assert (page.status, "You are signed out" in page.text) == (200, True)
+    for parameters in ({"id_token_hint": tokens["id_token"]}, {"client_id": client.client_id}):
+        await stranger.get("/logout", {**parameters, "post_logout_redirect_uri": AFTER})
+        assert stranger.left_for == AFTER
+    assert (await sqlite_provider.userinfo(tokens["access_token"])).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"post_logout_redirect_uri": "https://evil.example/"},
+        {"post_logout_redirect_uri": AFTER + "/"},
+        {"post_logout_redirect_uri": AFTER + "?a=b"},
+        {"post_logout_redirect_uri": AFTER.upper()},
+        {"post_logout_redirect_uri": "https://app.example/callback"},
+        {"post_logout_redirect_uri": "javascript:alert(1)"},
+        {"id_token_hint": "garbage"},
+        {"id_token_hint": "a.b.c"},
+        {"id_token_hint": "access_token"},
+        {"id_token_hint": None},
+        {"client_id": "unknown"},
+        {"client_id": "other"},
+        {"client_id": "unknown", "id_token_hint": None},
+        {"client_id": "other", "id_token_hint": None},
+        {"state": ["a", "b"]},
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_wrong_request_never_redirects_and_signs_nobody_out(
+    sqlite_provider: Provider, method: str, changes: dict[str, Any]
+) -> None:
+    _, _, browser, tokens = await signed_in(sqlite_provider)
+    other = await sqlite_provider.create_client()
+    if changes.get("client_id") == "other":
+        changes = {**changes, "client_id": other.client_id}
+    if changes.get("id_token_hint") == "access_token":
+        changes = {"id_token_hint": tokens["access_token"]}
+    parameters = {
+        "id_token_hint": tokens["id_token"],
+        "post_logout_redirect_uri": AFTER,
+        "state": "s",
+        **changes,
+    }
+    parameters = {name: value for name, value in parameters.items() if value is not None}
+    if method == "GET":
+        page = await browser.get("/logout", parameters)
+    else:
+        page = await browser.post("/logout", parameters)
+    check_error_page(browser, page, 400, "invalid_request")
+    assert await is_signed_in(browser)
+
+
+async def test_a_confirmation_that_is_not_ours_signs_nobody_out(
+    sqlite_provider: Provider,
+) -> None:
+    _, _, browser, _ = await signed_in(sqlite_provider)
+    for token in ("", "x", "A" * 43):
+        page = await browser.post("/logout/confirm", {"csrf_token": token})
+        assert page.status == 400
+        assert page.alert is not None
+        assert page.has("#logout-confirm")
+        assert await is_signed_in(browser)
+    form = (await browser.get("/logout")).forms[0].fields
+    page = await browser.post("/logout/confirm", form, headers={"Sec-Fetch-Site": "cross-site"})
+    assert page.status == 400
+    assert await is_signed_in(browser)
+    await browser.submit(page, {}, button="#logout-confirm")
+    assert not await is_signed_in(browser)
+
+
+async def test_a_confirmation_is_for_the_session_it_was_asked_about(
+    sqlite_provider: Provider,
+) -> None:
+    client, _, browser, _ = await signed_in(sqlite_provider)
+    page = await browser.get("/logout")
+    other = await sqlite_provider.create_user()
+    await sqlite_provider.authorize(browser, client, other, prompt="login")
+    page = await browser.submit(page, {}, button="#logout-confirm")
+    assert page.status == 400
+    assert await is_signed_in(browser)
+
+
+async def test_the_confirmation_checks_where_it_leads(sqlite_provider: Provider) -> None:
+    client, _, browser, _ = await signed_in(sqlite_provider)
+    parameters = {"client_id": client.client_id, "post_logout_redirect_uri": AFTER}
+    page = await browser.get("/logout", parameters)
+    page.forms[0].fields["post_logout_redirect_uri"] = "https://evil.example/"
+    page = await browser.submit(page, {}, button="#logout-confirm")
+    check_error_page(browser, page, 400, "invalid_request")
+    assert await is_signed_in(browser)
+
+
+async def test_a_hint_of_another_issuer_is_refused(make_backend: Any, open_providers: Any) -> None:
+    one: Provider = await open_providers(make_backend("sqlite"))
+    other: Provider = await open_providers(make_backend("sqlite"), issuer="http://127.0.0.1:9000")
+    _, _, _, tokens = await signed_in(other)
+    browser = sqlite_provider.browser()
+    page = await browser.get("/logout", {"id_token_hint": tokens["id_token"]})
+    check_error_page(browser, page, 400, "invalid_request")
