@@ -1,9 +1,9 @@
 """The application: everything wired together, in the one place that knows it all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import uvicorn
 from starlette.applications import Starlette
@@ -23,6 +23,10 @@ from authsvc.web.middleware import RequestMiddleware
 from authsvc.web.people import open_people_edge
 from authsvc.web.rate_limits import RateLimits
 from authsvc.web.routes import CrossOrigin, build_routes
+
+log = logs.get_logger(__name__)
+
+Work = Callable[[], Awaitable[None]]
 
 _BACKLOG = 2_048
 _DRAIN_SECONDS = 30
@@ -65,25 +69,36 @@ async def _serving(app: Starlette, resources: Resources) -> AsyncIterator[None]:
     app.state.pages = edge.pages
     app.state.rate_limits = limits
     app.router.routes[:] = build_routes(server, edge, limits)
+    # Starlette would send /token/ to an http URL made of the Host header, credentials and all.
+    app.router.redirect_slashes = False
     async with resources.database.transaction() as tx:
         await resources.key_rotation.ensure_first_keys(tx, Origin("start"))
     await resources.keyring.get()
     resources.password_hashes.prepare()
-    background: list[Coroutine[Any, Any, None]] = [
-        resources.changes.run(),
-        run_schedule(resources),
+    background: list[Work] = [
+        resources.changes.hear,
+        resources.changes.poll,
+        partial(run_schedule, resources),
     ]
     if resources.redis is not None and settings.rate_limits:
-        background.append(counters.run(resources.redis))
-    tasks = [asyncio.create_task(work) for work in background]
+        background.append(partial(counters.run, resources.redis))
+    tasks = [asyncio.create_task(_keep_going(work)) for work in background]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _keep_going(work: Work) -> None:
+    """Do ``work``, which never ends by itself, and begin anew should it fail."""
+    while True:
+        try:
+            return await work()
+        except Exception:
+            log.exception("background_work_failed")
+            await asyncio.sleep(1)
 
 
 async def check_schema(settings: Settings) -> None:

@@ -215,6 +215,9 @@ class Settings(BaseSettings):
     )
     login_delay: PositiveSeconds = _setting(1, "first delay; it doubles with each wrong password")
     login_delay_max: PositiveSeconds = _setting(300, "longest delay")
+    login_delay_max_everywhere: PositiveSeconds = _setting(
+        15, "longest delay of an account for attempts from everywhere: its person waits, too"
+    )
     login_window: PositiveSeconds = _setting(
         3_600, "time without a wrong password after which counting starts anew"
     )
@@ -248,6 +251,7 @@ class Settings(BaseSettings):
                 and not value.endswith("/")
                 and parts.username is None
                 and value.isascii()
+                and value.isprintable()
                 and " " not in value
             )
         except ValueError as error:
@@ -385,9 +389,10 @@ def _explain(error: ValidationError) -> str:
     name = str(first["loc"][0])
     variable = f"{PREFIX}{name.upper()}"
     secret = "Secret" in str(Settings.model_fields[name].annotation) or name == "database_url"
-    held = os.environ.get(variable, "")
-    shown = "a value that is not shown" if secret else repr(held)
-    return f"{variable} holds {shown}; it accepts {reason[:1].lower()}{reason[1:]}"
+    shown = "a value that is not shown" if secret else repr(first["input"])
+    in_file = not os.environ.get(variable) and os.environ.get(f"{variable}_FILE")
+    held = f"{variable}_FILE names a file that holds" if in_file else f"{variable} holds"
+    return f"{held} {shown}; it accepts {reason[:1].lower()}{reason[1:]}"
 
 
 def settings_table() -> str:

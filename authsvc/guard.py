@@ -28,8 +28,8 @@ from starlette.responses import JSONResponse, Response
 from authsvc.clock import Clock
 from authsvc.protocol.errors import (
     InsufficientScope,
-    InvalidRequest,
     InvalidToken,
+    InvalidTokenRequest,
     MissingToken,
     OAuthError,
 )
@@ -94,7 +94,7 @@ class Guard:
     async def check(self, request: Request, permission: str) -> Principal:
         """Return who makes the request.
 
-        Raises MissingToken, InvalidRequest, InvalidToken, InsufficientScope or
+        Raises MissingToken, InvalidTokenRequest, InvalidToken, InsufficientScope or
         TemporarilyUnavailable.
         """
         principal = await self._verifier.verify(read_bearer_token(request))
@@ -109,20 +109,32 @@ def read_bearer_token(request: Request) -> str:
     """Return the token of the one ``Authorization`` header (RFC 6750 §2.1).
 
     A token in the body or the query counts for nothing: URLs end up in logs. Raises
-    MissingToken, or InvalidRequest for a header that is malformed or sent twice.
+    MissingToken, or InvalidTokenRequest for a header that is malformed or sent twice.
     """
     headers = request.headers.getlist("authorization")
     if len(headers) > 1:
-        raise InvalidRequest("The Authorization header is sent more than once")
+        raise InvalidTokenRequest("The Authorization header is sent more than once")
     scheme, _, credentials = headers[0].partition(" ") if headers else ("", "", "")
     if scheme.lower() != "bearer":
         raise MissingToken("An access token is needed")
     if "access_token" in request.query_params:
-        raise InvalidRequest("The access token is sent in more than one way")
+        raise InvalidTokenRequest("The access token is sent in more than one way")
     token = credentials.strip(" ")
     if not _B64TOKEN.fullmatch(token):
-        raise InvalidRequest("The Authorization header is malformed")
+        raise InvalidTokenRequest("The Authorization header is malformed")
     return token
+
+
+def bearer_challenge(error: OAuthError) -> str | None:
+    """Return the ``WWW-Authenticate`` that goes with ``error``, or None (RFC 6750 §3)."""
+    if isinstance(error, MissingToken):
+        return 'Bearer realm="authsvc"'
+    if isinstance(error, InvalidToken | InsufficientScope | InvalidTokenRequest):
+        return (
+            f'Bearer realm="authsvc", error="{error.error}", '
+            f'error_description="{error.description}"'
+        )
+    return None
 
 
 async def guard_error_response(_request: Request, error: Exception) -> Response:
@@ -131,13 +143,9 @@ async def guard_error_response(_request: Request, error: Exception) -> Response:
     headers = {"Cache-Control": "no-store"}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    if isinstance(error, MissingToken):
-        headers["WWW-Authenticate"] = 'Bearer realm="authsvc"'
-    elif isinstance(error, InvalidToken | InsufficientScope | InvalidRequest):
-        headers["WWW-Authenticate"] = (
-            f'Bearer realm="authsvc", error="{error.error}", '
-            f'error_description="{error.description}"'
-        )
+    challenge = bearer_challenge(error)
+    if challenge is not None:
+        headers["WWW-Authenticate"] = challenge
     content = {"error": error.error, "error_description": error.description}
     return JSONResponse(content, status_code=error.status_code, headers=headers)
 

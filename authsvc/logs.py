@@ -4,6 +4,7 @@ Callers log facts by name. As a last fence, a field whose name is that of a secr
 is replaced before it is written, so that a slip does not become a leak.
 """
 
+import json
 import logging
 import sys
 from typing import Any
@@ -42,7 +43,11 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
 
 
 def _serialize(event: Any, **_options: Any) -> str:
-    return orjson.dumps(event, default=str).decode()
+    try:
+        return orjson.dumps(event, default=str).decode()
+    except TypeError:
+        # Half a surrogate pair, or a number beyond 64 bits: the line must not be lost.
+        return json.dumps(event, default=str)
 
 
 def configure(*, level: str = "info", console: bool = False) -> None:
@@ -52,7 +57,11 @@ def configure(*, level: str = "info", console: bool = False) -> None:
     """
     number = logging.getLevelNamesMapping()[level.upper()]
     renderer = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            # The other one prints local variables, and so passwords and tokens.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
         if console
         else structlog.processors.JSONRenderer(serializer=_serialize)
     )
@@ -72,7 +81,11 @@ def configure(*, level: str = "info", console: bool = False) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()

@@ -189,5 +189,6 @@ def _login_limits(settings: Settings) -> LoginLimits:
         address=settings.login_address_attempts,
         delay=settings.login_delay,
         delay_max=settings.login_delay_max,
+        delay_max_everywhere=settings.login_delay_max_everywhere,
         window=settings.login_window,
     )

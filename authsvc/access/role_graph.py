@@ -2,8 +2,11 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from authsvc.storage.roles import RoleRow
+
+RESERVED_NAMESPACE: Final = "authsvc:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,11 @@ class Holding:
 
     roles: tuple[str, ...]
     permissions: tuple[str, ...]
+
+
+def is_reserved(permission: str) -> bool:
+    """Tell whether the permission governs this service itself."""
+    return permission.startswith(RESERVED_NAMESPACE)
 
 
 class RoleGraph:
@@ -81,6 +89,15 @@ class RoleGraph:
             if (not named or permission in named)
             and (not declared or permission.partition(":")[0] in namespaces)
         )
+
+    def reserved(self, role_ids: Iterable[str]) -> tuple[str, ...]:
+        """Return the permissions of the roles that govern this service itself.
+
+        A person's token carries them only for a client that the person has allowed to use
+        them: any app they sign in to could administer the service otherwise.
+        """
+        held = self.holding(role_ids).permissions
+        return tuple(name for name in held if is_reserved(name))
 
     def _resolve(self, role_ids: frozenset[str]) -> Holding:
         reached = self._closure(role_ids)

@@ -3,7 +3,7 @@
 import getpass
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import typer
@@ -11,6 +11,8 @@ import typer
 from authsvc.cli.refusal import Refused
 
 STDIN = "-"
+RANDOM_ARGUMENT: Final = {"ignore_unknown_options": True}
+"""For commands whose argument is random base64url: it may begin with a dash."""
 _MAX_SECRET = 65_536
 
 

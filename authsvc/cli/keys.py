@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import orjson
 import typer
 
-from authsvc.cli.input import read_bytes
+from authsvc.cli.input import RANDOM_ARGUMENT, read_bytes
 from authsvc.cli.key_revocation import explain_revocation, revocation_document
 from authsvc.cli.operation import Operation, operate
 from authsvc.cli.output import (
@@ -105,7 +105,7 @@ def import_(
     print_document(key_document(_change(change)), as_json=as_json)
 
 
-@app.command()
+@app.command(context_settings=RANDOM_ARGUMENT)
 def retire(kid: KidArgument, as_json: AsJson = False) -> None:
     """Let a key sign no more.
 
@@ -118,7 +118,7 @@ def retire(kid: KidArgument, as_json: AsJson = False) -> None:
     print_document(key_document(_change(change)), as_json=as_json)
 
 
-@app.command()
+@app.command(context_settings=RANDOM_ARGUMENT)
 def revoke(kid: KidArgument, as_json: AsJson = False) -> None:
     """Revoke a key that was compromised.
 

@@ -5,14 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from authsvc.cli.input import STDIN, read_token
+from authsvc.cli.input import RANDOM_ARGUMENT, STDIN, read_token
 from authsvc.cli.operation import Operation, operate
 from authsvc.cli.output import AsJson, print_document, print_json, print_lines
 from authsvc.cli.refusal import Refused
 from authsvc.cli.token_inspection import inspect_token
 from authsvc.storage.database import Transaction
 from authsvc.storage.refresh_tokens import find_refresh_token, revoke_families_of_session
-from authsvc.storage.sessions import find_session_by_id
 from authsvc.storage.users import get_user
 from authsvc.tokens.access_token import verify_access_token
 from authsvc.tokens.opaque import MAX_LENGTH
@@ -48,7 +47,7 @@ class Outcome:
     words: str
 
 
-@app.command()
+@app.command(context_settings=RANDOM_ARGUMENT)
 def inspect(
     token: Annotated[
         str,
@@ -121,31 +120,19 @@ async def _revoke_client(operation: Operation, tx: Transaction, client_id: str) 
 
 
 async def _revoke_session(operation: Operation, tx: Transaction, session_id: str) -> Outcome:
-    session = await find_session_by_id(tx, session_id)
-    if session is None:
-        raise Refused("there is no such session, or it has ended")
     revoker = operation.resources.revoker
-    await revoker.revoke_session(tx, session.id)
-    families = await revoke_families_of_session(tx, session.id, now=operation.resources.clock.now())
+    user_id = await revoker.revoke_session(tx, session_id)
+    if user_id is None:
+        raise Refused("there is no such session, or it has ended")
+    now = operation.resources.clock.now()
+    families = await revoke_families_of_session(tx, session_id, now=now)
     for family_id in families:
         await revoker.revoke_family(tx, family_id)
-    await _record(
-        operation,
-        tx,
-        "session.revoked",
-        session.user_id,
-        session=session.id,
-        families=len(families),
-    )
+    ended = len(families)
+    await _record(operation, tx, "session.revoked", user_id, session=session_id, families=ended)
     return Outcome(
-        {
-            "revoked": "session",
-            "session": session.id,
-            "user": session.user_id,
-            "families": len(families),
-        },
-        f"The session {session.id} has ended with all its tokens; "
-        f"{len(families)} refresh families ended.",
+        {"revoked": "session", "session": session_id, "user": user_id, "families": ended},
+        f"The session {session_id} has ended with all its tokens; {ended} refresh families ended.",
     )
 
 

@@ -33,11 +33,7 @@ def create(
     email_verified: Annotated[
         bool, typer.Option("--email-verified", help="The address is known to be the person's.")
     ] = False,
-    password_stdin: ClaimOption = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME=JSON", help="A claim about the person; repeat for more."),
-]
-PasswordStdin = False,
+    password_stdin: PasswordStdin = False,
     password_prompt: Annotated[
         bool, typer.Option("--password-prompt", help="Ask for the password on the terminal.")
     ] = False,
@@ -95,11 +91,8 @@ def list_(
         print_json([user_document(user) for user in users])
         return
     print_table(
-        ["username", "email", "verified", "disabled", "created", "id"],
-        [
-            (u.username, u.email, u.email_verified, bool(u.disabled_at), u.created_at, u.id)
-            for u in users
-        ],
+        ["username", "email", "disabled", "id"],
+        [(user.username, user.email, bool(user.disabled_at), user.id) for user in users],
         empty="There are no users yet: authsvc users create --help",
     )
 
@@ -124,11 +117,7 @@ def show(user: UserArgument, as_json: AsJson = False) -> None:
 
 @app.command("set-password")
 def set_password(
-    user: UserArgument, password_stdin: ClaimOption = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME=JSON", help="A claim about the person; repeat for more."),
-]
-PasswordStdin = False, as_json: AsJson = False
+    user: UserArgument, password_stdin: PasswordStdin = False, as_json: AsJson = False
 ) -> None:
     """Replace a password.
 

@@ -2,16 +2,13 @@
 
 Every attempt is counted before the password is looked at, so that a hundred at once get
 no further than five one after the other. Three buckets are counted: the account from
-this address, the account from everywhere, and the address over all accounts. A browser
-that has signed in to the account before carries a device cookie and has a bucket of its
-own: whoever attacks the account from elsewhere can slow others, but never lock its
-person out.
+this address, the account from everywhere, and the address over all accounts. The delay
+for the account from everywhere stays short: whoever attacks it from many addresses slows
+its person, who gets in between. A browser that has signed in to the account before
+carries a device cookie and is counted by itself alone, so no attack keeps it out.
 """
 
-import base64
-import binascii
 import hmac
-import ipaddress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,7 +16,8 @@ from authsvc.clock import Clock
 from authsvc.identity.browser_sessions import BrowserSessions
 from authsvc.identity.passwords import PasswordHashes
 from authsvc.master_key import RootSecret
-from authsvc.protocol.errors import InvalidRequest, TooManyRequests
+from authsvc.protocol.addresses import network_of
+from authsvc.protocol.errors import InvalidRequest, TemporarilyUnavailable, TooManyRequests
 from authsvc.storage.audit import AuditLog, Origin
 from authsvc.storage.database import Database, Transaction
 from authsvc.storage.login_attempts import (
@@ -33,6 +31,7 @@ from authsvc.storage.users import User, find_user_by_login, find_user_locked, fo
 from authsvc.tokens.opaque import OpaqueHash, new_opaque_value
 
 _MAX_LOGIN = 320
+_MAX_COOKIE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +43,15 @@ class LoginLimits:
     address: int
     delay: timedelta
     delay_max: timedelta
+    delay_max_everywhere: timedelta
     window: timedelta
 
-    def delays(self) -> list[timedelta]:
+    def delays(self, longest: timedelta | None = None) -> list[timedelta]:
         """Return the delays: each double the one before, up to the longest."""
-        steps = [self.delay]
-        while steps[-1] < self.delay_max:
-            steps.append(min(steps[-1] * 2, self.delay_max))
+        longest = longest or self.delay_max
+        steps = [min(self.delay, longest)]
+        while steps[-1] < longest:
+            steps.append(min(steps[-1] * 2, longest))
         return steps
 
 
@@ -68,6 +69,7 @@ class SignedIn:
 class _Bucket:
     key: bytes
     free: int
+    delays: list[timedelta]
     own: bool
     """Whether a right password clears it, and does not just take its own attempt back."""
 
@@ -114,29 +116,35 @@ class Login:
         login = login.strip()
         if not login or len(login) > _MAX_LOGIN:
             return None
-        account = fold(login)
-        buckets = self._buckets(account, origin.address, device)
         async with self._database.transaction() as tx:
-            await self._count(tx, buckets)
             found = await find_user_by_login(tx, login)
-        while (user := await self._check(found, password, origin)) is not None:
-            rehashed = (
-                await self._hashes.hash(password)
-                if user.password_hash and self._hashes.is_outdated(user.password_hash)
-                else None
-            )
-            async with self._database.transaction() as tx:
-                found = await find_user_locked(tx, user.id)
-                if found is None or not _is_the_same(found, user):
-                    # Disabled, another password, or the same, rehashed by another sign-in.
-                    continue
-                if replaces is not None:
-                    await end_session(tx, replaces, now=self._clock.now())
-                session, cookie = await self._sessions.begin(
-                    tx, user.id, amr=["pwd"], address=origin.address, user_agent=user_agent
-                )
-                await self._succeeded(tx, user, buckets, rehashed, origin)
-            return SignedIn(user, session, cookie, self._device_cookie(account))
+            known = self._find_device(found, device)
+            buckets = self._buckets(found.id if found else fold(login), origin.address, known)
+            await self._count(tx, buckets)
+        try:
+            while (user := await self._check(found, password, origin)) is not None:
+                rehashed = await self._rehash(user, password)
+                async with self._database.transaction() as tx:
+                    found = await find_user_locked(tx, user.id)
+                    if found is None or not _is_the_same(found, user):
+                        # Disabled, another password, or the same, rehashed meanwhile.
+                        continue
+                    if replaces is not None:
+                        await end_session(tx, replaces, now=self._clock.now())
+                    session, cookie = await self._sessions.begin(
+                        tx, user.id, amr=["pwd"], address=origin.address, user_agent=user_agent
+                    )
+                    await self._succeeded(tx, user, buckets, rehashed, origin)
+                return SignedIn(user, session, cookie, self._device_cookie(user, known, rehashed))
+        except TemporarilyUnavailable:
+            await self._take_back(buckets)
+            raise
+        return None
+
+    async def _rehash(self, user: User, password: str) -> str | None:
+        """Return a hash by today's parameters, or None when the stored one is by them."""
+        if user.password_hash and self._hashes.is_outdated(user.password_hash):
+            return await self._hashes.hash(password)
         return None
 
     async def _check(self, user: User | None, password: str, origin: Origin) -> User | None:
@@ -150,19 +158,14 @@ class Login:
             return None
         return user
 
-    def _device_cookie(self, account: str) -> str:
-        content = f"{new_opaque_value()}.{_encode(account.encode())}"
-        return f"{content}.{_encode(self._sign(content))}"
-
     async def _count(self, tx: Transaction, buckets: list[_Bucket]) -> None:
         now = self._clock.now()
-        delays = self._limits.delays()
         for bucket in buckets:
             counted = await count_attempt(
                 tx,
                 bucket.key,
                 free=bucket.free,
-                delays=delays,
+                delays=bucket.delays,
                 now=now,
                 window=self._limits.window,
             )
@@ -209,65 +212,54 @@ class Login:
             tx, "login.succeeded", origin, now=now, subject=user.id, rehashed=rehashed is not None
         )
 
-    def _buckets(self, account: str, address: str, device: str | None) -> list[_Bucket]:
-        network = _network(address)
+    async def _take_back(self, buckets: list[_Bucket]) -> None:
+        """Uncount an attempt at which no password was looked at."""
+        async with self._database.transaction() as tx:
+            for bucket in buckets:
+                await take_back_attempt(tx, bucket.key)
+
+    def _buckets(self, account: str, address: str, device_id: str | None) -> list[_Bucket]:
         limits = self._limits
-        device_id = self._find_device(account, device)
         if device_id is not None:
-            buckets = [self._bucket(f"device {device_id} {account}", limits.account, own=True)]
-        else:
-            buckets = [
-                self._bucket(f"account {account} {network}", limits.account, own=True),
-                self._bucket(f"account {account}", limits.account_everywhere, own=False),
-            ]
-        buckets.append(self._bucket(f"address {network}", limits.address, own=False))
+            # Nothing else counts: neither who attacks the account from elsewhere nor who
+            # attacks others from this address keeps its person out.
+            return [self._bucket(f"device {device_id}", limits.account, limits.delays(), own=True)]
+        network = network_of(address)
+        everywhere = limits.delays(limits.delay_max_everywhere)
+        buckets = [
+            self._bucket(f"account {account} {network}", limits.account, limits.delays(), own=True),
+            self._bucket(f"account {account}", limits.account_everywhere, everywhere, own=False),
+            self._bucket(f"address {network}", limits.address, limits.delays(), own=False),
+        ]
         # In one order everywhere: two transactions never wait for each other.
         return sorted(buckets, key=lambda bucket: bucket.key)
 
-    def _bucket(self, name: str, free: int, *, own: bool) -> _Bucket:
-        return _Bucket(self._hash("login bucket", name), free, own)
+    def _bucket(self, name: str, free: int, delays: list[timedelta], *, own: bool) -> _Bucket:
+        return _Bucket(self._hash("login bucket", name), free, delays, own)
 
-    def _find_device(self, account: str, cookie: str | None) -> str | None:
-        if not cookie or len(cookie) > 2_000:
+    def _device_cookie(self, user: User, known: str | None, rehashed: str | None) -> str:
+        """Return the cookie by which this browser is known at the account.
+
+        A known browser keeps its name, so that it can not gather several.
+        """
+        device_id = known or new_opaque_value()
+        return f"{device_id}.{self._sign(device_id, user.id, rehashed or user.password_hash)}"
+
+    def _find_device(self, user: User | None, cookie: str | None) -> str | None:
+        """Return the name of a browser that has signed in with the password of today."""
+        if user is None or not cookie or len(cookie) > _MAX_COOKIE:
             return None
-        content, _, signature = cookie.rpartition(".")
-        device_id, _, encoded = content.partition(".")
-        try:
-            given, known = _decode(signature), _decode(encoded).decode()
-        except ValueError:
-            return None
-        if hmac.compare_digest(given, self._sign(content)) and known == account:
+        device_id, _, signature = cookie.partition(".")
+        expected = self._sign(device_id, user.id, user.password_hash)
+        if hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode()):
             return device_id
         return None
 
-    def _sign(self, content: str) -> bytes:
-        return hmac.digest(self._device_key, content.encode("utf-8", "replace"), "sha256")
+    def _sign(self, device_id: str, user_id: str, password_hash: str | None) -> str:
+        content = f"{device_id}\n{user_id}\n{password_hash}".encode("utf-8", "replace")
+        return hmac.digest(self._device_key, content, "sha256").hex()
 
 
 def _is_the_same(now: User, before: User) -> bool:
     """Tell whether what the password was checked against still holds."""
     return now.disabled_at is None and now.password_hash == before.password_hash
-
-
-def _network(address: str) -> str:
-    """Return who is counted as one address: an IPv4 address, or an IPv6 /64."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
-
-
-def _encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
-def _decode(text: str) -> bytes:
-    try:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except (binascii.Error, UnicodeEncodeError) as error:
-        raise ValueError("not base64url") from error

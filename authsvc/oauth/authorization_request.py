@@ -30,7 +30,7 @@ from authsvc.tokens.id_token import parse_id_token_hint
 
 PROMPTS: Final = frozenset({"none", "login", "consent", "select_account"})
 _MAX_STATE: Final = 4_096
-_MAX_AGE: Final = 10**9
+_MAX_AGE_DIGITS: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,7 @@ class AuthorizationRequest:
     max_age: int | None
     nonce: str | None
     code_challenge: str | None
-    login_hint: str | None
     hinted_subject: str | None
-    ui_locales: str | None
     parameters: Parameters = field(repr=False)
 
 
@@ -105,14 +103,12 @@ async def read_authorization_request(
     return AuthorizationRequest(
         target=target,
         scope=_read_scope(target.client, parameters),
-        resources=read_resources(parameters, target.client, server.resources.settings.resources),
+        resources=read_resources(parameters, target.client),
         prompts=prompts,
         max_age=_read_max_age(target.client, parameters),
         nonce=parameters.get("nonce"),
         code_challenge=_read_challenge(target.client, parameters),
-        login_hint=parameters.get("login_hint"),
         hinted_subject=_read_hint(parameters, keyring, server.issuer),
-        ui_locales=parameters.get("ui_locales"),
         parameters=parameters,
     )
 
@@ -162,7 +158,7 @@ def _read_max_age(client: Client, parameters: Parameters) -> int | None:
     text = parameters.get("max_age")
     if text is None:
         return client.metadata.default_max_age
-    if not (text.isascii() and text.isdigit() and int(text[:12]) <= _MAX_AGE):
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_AGE_DIGITS):
         raise InvalidRequest("max_age is a whole number of seconds")
     return int(text)
 

@@ -1,7 +1,9 @@
 """The decision at the authorization endpoint: sign in, ask for consent, or issue a code."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from authsvc.oauth.authorization_request import AuthorizationRequest, Target
 from authsvc.oauth.server import AuthorizationServer
@@ -12,8 +14,12 @@ from authsvc.storage.authorization_codes import AuthorizationCode, save_authoriz
 from authsvc.storage.consents import find_consent, save_consent
 from authsvc.storage.database import Transaction
 from authsvc.storage.identifiers import new_id
-from authsvc.storage.sessions import Session
+from authsvc.storage.sessions import Session, hold_session
+from authsvc.storage.users import find_role_ids
 from authsvc.tokens.opaque import new_opaque_value
+
+_ANSWER_TTL: Final = timedelta(minutes=10)
+"""How long a sign-in or consent answers the request for which it was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +34,13 @@ class SignedInBrowser:
 class LoginNeeded:
     """The person has to sign in."""
 
-    login_hint: str | None
-
 
 @dataclass(frozen=True, slots=True)
 class ConsentNeeded:
-    """The person has to be asked."""
+    """The person has to be asked whether the client may have all of ``wanted``."""
 
     browser: SignedInBrowser
+    wanted: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +72,18 @@ async def decide(
     if browser is None or _must_sign_in(request, browser.session, asked_at, now):
         if "none" in request.prompts:
             raise LoginRequired("The person has to sign in")
-        if browser is not None and _answers(browser.session.auth_time, asked_at):
+        if browser is not None and _answers(browser.session.auth_time, asked_at, now):
             # Signed in for this very request, yet not as whom the client expects.
             raise LoginRequired("Another person has signed in")
-        return LoginNeeded(request.login_hint)
-    if await _must_consent(tx, request, browser.session, asked_at):
+        return LoginNeeded()
+    wanted = await _find_wanted(server, tx, request, browser.session)
+    if await _must_consent(tx, request, browser.session, wanted, asked_at, now):
         if "none" in request.prompts:
             raise ConsentRequired("The person has to consent")
-        return ConsentNeeded(browser)
+        return ConsentNeeded(browser, wanted)
     await server.resources.sessions.touch(tx, browser.session)
+    if await hold_session(tx, browser.session.id) is None:
+        return LoginNeeded()
     return await _issue_code(server, tx, request, browser.session, now)
 
 
@@ -90,7 +98,8 @@ async def grant_consent(
     now = server.resources.clock.now()
     client_id = request.target.client.client_id
     user_id = browser.session.user_id
-    await save_consent(tx, user_id, client_id, frozenset(request.scope), now=now)
+    wanted = await _find_wanted(server, tx, request, browser.session)
+    await save_consent(tx, user_id, client_id, frozenset(wanted), now=now)
     await server.resources.audit.record(
         tx,
         "consent.granted",
@@ -98,7 +107,7 @@ async def grant_consent(
         now=now,
         subject=user_id,
         client_id=client_id,
-        scope=format_scope(request.scope),
+        scope=format_scope(wanted),
     )
 
 
@@ -123,8 +132,12 @@ def _respond(
     return AuthorizationResponse(target, (*parameters, *state, ("iss", server.issuer)))
 
 
-def _answers(at: datetime, asked_at: datetime | None) -> bool:
-    return asked_at is not None and at >= asked_at
+def _answers(at: datetime, asked_at: datetime | None, now: datetime) -> bool:
+    """Tell whether what happened ``at`` answers what was asked ``asked_at``.
+
+    Only for a while: a page that was left open answers nothing the next day.
+    """
+    return asked_at is not None and asked_at <= at and at > now - _ANSWER_TTL
 
 
 def _must_sign_in(
@@ -135,7 +148,7 @@ def _must_sign_in(
 ) -> bool:
     if request.hinted_subject is not None and session.user_id != request.hinted_subject:
         return True
-    if _answers(session.auth_time, asked_at):
+    if _answers(session.auth_time, asked_at, now):
         return False
     if request.prompts & {"login", "select_account"}:
         return True
@@ -144,16 +157,27 @@ def _must_sign_in(
     )
 
 
+async def _find_wanted(
+    server: AuthorizationServer, tx: Transaction, request: AuthorizationRequest, session: Session
+) -> tuple[str, ...]:
+    """Return what the person has to allow: scopes, resources, and power over this service."""
+    graph = await server.resources.role_graph.get()
+    reserved = graph.reserved(await find_role_ids(tx, session.user_id))
+    return tuple(dict.fromkeys((*request.scope, *request.resources, *reserved)))
+
+
 async def _must_consent(
     tx: Transaction,
     request: AuthorizationRequest,
     session: Session,
+    wanted: Sequence[str],
     asked_at: datetime | None,
+    now: datetime,
 ) -> bool:
     given = await find_consent(tx, session.user_id, request.target.client.client_id)
-    if given is None or not given[0].issuperset(request.scope):
+    if given is None or not given[0].issuperset(wanted):
         return True
-    return "consent" in request.prompts and not _answers(given[1], asked_at)
+    return "consent" in request.prompts and not _answers(given[1], asked_at, now)
 
 
 async def _issue_code(

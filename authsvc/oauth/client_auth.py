@@ -40,14 +40,55 @@ async def authenticate_client(request: ClientRequest) -> Client:
     """Return the client that makes the request; raises InvalidClient or InvalidRequest."""
     credentials = _read_credentials(request)
     client = await request.server.clients.find(credentials.client_id)
-    if credentials.method.startswith("client_secret"):
-        client = await _check_secret(request, client, credentials)
-    elif client is None or not client.check_endpoint_auth_method(credentials.method, "token"):
-        raise _failed("unknown client or method")
-    elif credentials.method == "private_key_jwt":
-        await _check_assertion(request, client, credentials.secret)
+    try:
+        await _check(request, client, credentials)
+    except InvalidClient as error:
+        if client is not None:
+            await _record_failure(request, client, error)
+        raise
+    if client is None:
+        raise _failed("unknown client")
     request.admit(client)
     return client
+
+
+async def _check(request: ClientRequest, client: Client | None, credentials: _Credentials) -> None:
+    right = await _is_right(request, client, credentials)
+    if client is None:
+        raise _failed("unknown client")
+    if not client.check_endpoint_auth_method(credentials.method, "token"):
+        raise _failed("another method is registered")
+    if not right:
+        raise _failed("wrong secret")
+    if credentials.method == "private_key_jwt":
+        await _check_assertion(request, client, credentials.secret)
+
+
+async def _is_right(
+    request: ClientRequest, client: Client | None, credentials: _Credentials
+) -> bool:
+    """Tell whether the secret is the client's; true for methods that use none."""
+    if not credentials.method.startswith("client_secret"):
+        return True
+    # Computed for unknown clients as well: both answers take the same time.
+    given = request.server.resources.opaque_hash("client secret", credentials.secret)
+    right = False
+    for secret in client.secrets if client else ():
+        living = secret.expires_at is None or secret.expires_at > request.now
+        right |= hmac.compare_digest(given, secret.secret_hash) and living
+    return right
+
+
+async def _record_failure(request: ClientRequest, client: Client, error: InvalidClient) -> None:
+    await request.server.resources.audit.record(
+        request.tx,
+        "client.authentication_failed",
+        request.origin,
+        now=request.now,
+        subject=client.client_id,
+        client_id=client.client_id,
+        reason=error.detail,
+    )
 
 
 def _read_credentials(request: ClientRequest) -> _Credentials:
@@ -113,32 +154,6 @@ def _read_assertion(request: ClientRequest) -> _Credentials:
     return _Credentials("private_key_jwt", subject, assertion)
 
 
-async def _check_secret(
-    request: ClientRequest, client: Client | None, credentials: _Credentials
-) -> Client:
-    # Computed for unknown clients as well: both answers take the same time.
-    given = request.server.resources.opaque_hash("client secret", credentials.secret)
-    right = False
-    for secret in client.secrets if client else ():
-        living = secret.expires_at is None or secret.expires_at > request.now
-        right |= hmac.compare_digest(given, secret.secret_hash) and living
-    if client is None:
-        raise _failed("unknown client")
-    if not client.check_endpoint_auth_method(credentials.method, "token"):
-        raise _failed("another method is registered")
-    if not right:
-        await request.server.resources.audit.record(
-            request.tx,
-            "client.authentication_failed",
-            request.origin,
-            now=request.now,
-            subject=client.client_id,
-            client_id=client.client_id,
-        )
-        raise _failed("wrong secret")
-    return client
-
-
 async def _check_assertion(request: ClientRequest, client: Client, assertion: str) -> None:
     """Check a JWT by RFC 7523 §3 and OpenID Connect Core §9, and spend it."""
     claims = _verify_assertion(client, assertion)
@@ -153,7 +168,7 @@ async def _check_assertion(request: ClientRequest, client: Client, assertion: st
         raise _failed("assertion: aud")
     leeway = settings.clock_leeway
     expires_at = _instant(claims, "exp", required=True)
-    if expires_at is None or expires_at + leeway <= request.now:
+    if expires_at is None or expires_at <= request.now - leeway:
         raise _failed("assertion: expired")
     if expires_at > request.now + settings.client_assertion_ttl + leeway:
         raise _failed("assertion: lives too long")

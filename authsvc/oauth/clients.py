@@ -180,9 +180,10 @@ class ClientAdministration:
             {name: value for name, value in merged.items() if value is not None},
             supported=CAPABILITIES,
         )
-        await rows.update_client(tx, client_id, metadata.as_json(), now=self._clock.now())
+        now = self._clock.now()
+        await rows.update_client(tx, client_id, metadata.as_json(), now=now)
         secret = None
-        if not client.secrets:
+        if not any(row.expires_at is None or row.expires_at > now for row in client.secrets):
             secret = await self._set_secret(tx, client_id, metadata, None)
         await self._changed(tx, "client.updated", origin, client_id, members=sorted(raw))
         return registration_response(await self.get(tx, client_id), secret)

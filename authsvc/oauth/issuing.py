@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from authsvc.access.role_graph import Holding, is_reserved
 from authsvc.metrics import TOKENS_ISSUED
 from authsvc.oauth.clients import Client
 from authsvc.oauth.context import ClientRequest
 from authsvc.oauth.resources import audience_of
 from authsvc.protocol.errors import InvalidGrant
 from authsvc.protocol.scope import OPENID, format_scope
+from authsvc.storage.consents import find_consent
 from authsvc.storage.refresh_tokens import TokenFamily
 from authsvc.storage.users import User, find_role_ids, find_user
 from authsvc.tokens.access_token import Authentication, mint_access_token
@@ -20,6 +22,7 @@ from authsvc.tokens.id_token import mint_id_token
 class PersonGrant:
     """What is issued for a person: a family, narrowed to this answer."""
 
+    user: User
     family: TokenFamily
     scope: Sequence[str]
     resources: Sequence[str]
@@ -31,20 +34,16 @@ class PersonGrant:
 async def issue_for_person(
     request: ClientRequest, client: Client, granted: PersonGrant, *, grant: str
 ) -> dict[str, Any]:
-    """Return the token response (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
-
-    Raises InvalidGrant when the person is gone or disabled.
-    """
-    server, family = request.server, granted.family
+    """Return the token response (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3)."""
+    server, family, user = request.server, granted.family, granted.user
     settings = server.resources.settings
-    user = await get_living_user(request, family.user_id)
     keyring = await server.resources.keyring.get()
     authentication = Authentication(auth_time=family.auth_time, acr=family.acr, amr=family.amr)
     access_token = await _mint_access_token(
         request,
         client,
         subject=user.id,
-        role_ids=await find_role_ids(request.tx, user.id),
+        held=await _find_held(request, client, user),
         scope=granted.scope,
         resources=granted.resources,
         authentication=authentication,
@@ -79,7 +78,7 @@ async def issue_for_client(
         request,
         client,
         subject=client.client_id,
-        role_ids=client.role_ids,
+        held=(await request.server.resources.role_graph.get()).holding(client.role_ids),
         scope=scope,
         resources=resources,
     )
@@ -95,12 +94,26 @@ async def get_living_user(request: ClientRequest, user_id: str) -> User:
     return user
 
 
+async def _find_held(request: ClientRequest, client: Client, user: User) -> Holding:
+    """Return what the person holds, without the power over this service they kept from it."""
+    graph = await request.server.resources.role_graph.get()
+    held = graph.holding(await find_role_ids(request.tx, user.id))
+    if not any(map(is_reserved, held.permissions)):
+        return held
+    consent = await find_consent(request.tx, user.id, client.client_id)
+    allowed = consent[0] if consent else frozenset()
+    return Holding(
+        held.roles,
+        tuple(name for name in held.permissions if name in allowed or not is_reserved(name)),
+    )
+
+
 async def _mint_access_token(
     request: ClientRequest,
     client: Client,
     *,
     subject: str,
-    role_ids: Sequence[str],
+    held: Holding,
     scope: Sequence[str],
     resources: Sequence[str],
     authentication: Authentication | None = None,
@@ -111,7 +124,6 @@ async def _mint_access_token(
     settings = server.resources.settings
     keyring = await server.resources.keyring.get()
     graph = await server.resources.role_graph.get()
-    held = graph.holding(role_ids)
     audience = audience_of(server.issuer, resources, scope)
     return mint_access_token(
         keyring.active(settings.signing_alg),

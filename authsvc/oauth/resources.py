@@ -1,6 +1,6 @@
 """Resource indicators: whom a token is for (RFC 8707)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from authsvc.oauth.clients import Client
 from authsvc.protocol.errors import InvalidTarget
@@ -9,17 +9,12 @@ from authsvc.protocol.scope import OPENID
 from authsvc.protocol.uris import parse_resource
 
 
-def read_resources(
-    parameters: Parameters, client: Client, declared: Collection[str]
-) -> tuple[str, ...]:
-    """Return the resources asked for; raises InvalidTarget for one that is not known.
-
-    Known are those declared in the settings, and those registered for the client.
-    """
+def read_resources(parameters: Parameters, client: Client) -> tuple[str, ...]:
+    """Return the resources asked for; raises InvalidTarget for one not registered for it."""
     resources = tuple(dict.fromkeys(map(parse_resource, parameters.get_all("resource"))))
     for resource in resources:
-        if resource not in declared and resource not in client.metadata.resources:
-            raise InvalidTarget("The resource is unknown")
+        if resource not in client.metadata.resources:
+            raise InvalidTarget("The resource is not registered for this client")
     return resources
 
 

@@ -68,12 +68,6 @@ class UnsupportedResponseType(OAuthError):
     error = "unsupported_response_type"
 
 
-class UnsupportedTokenType(OAuthError):
-    """The token is of a kind that can not be revoked (RFC 7009 §2.2.1)."""
-
-    error = "unsupported_token_type"
-
-
 class InvalidScope(OAuthError):
     """The scope is malformed or more than the client may ask for (§5.2)."""
 
@@ -142,6 +136,10 @@ class InvalidToken(OAuthError):
     status_code = 401
 
 
+class InvalidTokenRequest(InvalidRequest):
+    """The access token is sent in a wrong way, or in two (RFC 6750 §3.1)."""
+
+
 class MissingToken(InvalidToken):
     """No access token at all: the challenge carries no error code (RFC 6750 §3.1)."""
 
@@ -193,13 +191,6 @@ class TooManyRequests(OAuthError):
 
     error = "temporarily_unavailable"
     status_code = 429
-
-
-class ServerError(OAuthError):
-    """Something of ours broke; the log has it under the request's id (§4.1.2.1)."""
-
-    error = "server_error"
-    status_code = 500
 
 
 class TemporarilyUnavailable(OAuthError):

@@ -4,12 +4,11 @@ import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import orjson
 
-from authsvc.master_key import MasterKeys
+from authsvc.master_key import MasterKeys, SealError
 from authsvc.protocol.errors import TemporarilyUnavailable
 from authsvc.signing.algorithms import PrivateKey, PublicKey, parse_private_key
 from authsvc.storage.database import Transaction
@@ -28,7 +27,6 @@ class SigningKey:
     private_key: PrivateKey
     public_key: PublicKey
     public_jwk: Mapping[str, Any]
-    usable_at: datetime
 
 
 class Keyring:
@@ -61,9 +59,18 @@ class Keyring:
 
 
 async def load_keyring(tx: Transaction, master_keys: MasterKeys) -> Keyring:
-    """Read and open every key that was not revoked; raises SealError."""
+    """Read and open every key that was not revoked.
+
+    Raises TemporarilyUnavailable when a master key is missing: on a replica that was not
+    given the new one yet.
+    """
     rows = await load_signing_keys(tx)
-    return await asyncio.to_thread(_open_keys, rows, master_keys)
+    try:
+        return await asyncio.to_thread(_open_keys, rows, master_keys)
+    except SealError as error:
+        raise TemporarilyUnavailable(
+            "The signing keys can not be opened", detail=str(error), retry_after=60
+        ) from error
 
 
 def _open_keys(rows: Iterable[SigningKeyRow], master_keys: MasterKeys) -> Keyring:
@@ -81,7 +88,6 @@ def _open_keys(rows: Iterable[SigningKeyRow], master_keys: MasterKeys) -> Keyrin
                 private_key,
                 private_key.public_key(),
                 row.public_jwk,
-                row.usable_at,
             )
         )
     return Keyring(keys)

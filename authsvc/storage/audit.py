@@ -2,9 +2,14 @@
 
 An event is written in the transaction of what it tells, with a MAC over its content.
 Chaining comes afterwards, one event after the other under a lock, so that no request
-waits for another. ``verify`` chains what is not chained yet, and names the first event
-that was changed, removed or reordered. The chain's key comes from the root secret: who
-can write to the database but lacks the master key can not make a chain that fits.
+waits for another. ``verify`` names the first event that was changed, removed or
+reordered. The keys come from the root secret: who can write to the database but lacks the
+master key can neither make an event nor a link.
+
+What the database alone can not show: that events were cut off at the end, whether before
+they were chained, or by unchaining them and winding the head back, so that the rest is
+chained anew without them. For that each chaining logs its head, and ``verify`` prints it:
+a head kept elsewhere that is no longer in the chain is the proof.
 """
 
 import hmac
@@ -16,10 +21,13 @@ from typing import Any
 import orjson
 from sqlalchemy import select, text, update
 
+from authsvc.logs import get_logger
 from authsvc.storage.database import Transaction
 from authsvc.storage.identifiers import new_id
 from authsvc.storage.schema import audit_events, audit_heads
 from authsvc.storage.upsert import insert_into
+
+log = get_logger(__name__)
 
 _HEAD = "audit"
 _LOCK = 0x6175746873766302
@@ -157,15 +165,21 @@ class AuditLog:
                 break
         if chained:
             await self._save_head(tx, position, link)
+            log.info("audit_chained", events=chained, head=_head(position, link))
         return chained
 
     async def verify(self, tx: Transaction) -> AuditFinding:
         """Check every event and the chain; name the first that does not fit.
 
-        A tail that was cut off together with the head is only seen against a head that
-        was exported before: compare ``AuditFinding.head``.
+        What is not chained yet is chained only after the rest was found whole. Compare
+        ``AuditFinding.head`` with one that was kept elsewhere.
         """
-        await self.chain(tx)
+        finding = await self._check_chain(tx)
+        if finding.problem is None and await self.chain(tx):
+            finding = await self._check_chain(tx)
+        return finding
+
+    async def _check_chain(self, tx: Transaction) -> AuditFinding:
         position, link = 0, _GENESIS
         while True:
             rows = (

@@ -31,6 +31,8 @@ SILENCE = 0.8
 """Seconds without a heartbeat after which memory is not trusted any more."""
 POLL = 1.0
 """Seconds between look-ups in the database that catch an announcement that was lost."""
+LEARNT = max(SILENCE, POLL) + 0.5
+"""Seconds in which every process learns of a change that could not be announced."""
 
 Message = dict[str, Any]
 
@@ -88,13 +90,16 @@ class Changes:
         tx.after_commit(announce)
 
     async def announce(self, message: Message) -> None:
-        """Tell every process; without Redis they find it in the database."""
+        """Tell every process; what can not be told takes as long as they need to find it."""
         if self._redis is None:
             return
         try:
             await self._redis.publish(CHANNEL, orjson.dumps(message))
         except REDIS_ERRORS as error:
             log.warning("announcement_failed", error=type(error).__name__)
+            # Others may hear their heartbeat still, and trust their memory. What was changed
+            # is not answered before they have noticed, or have looked it up.
+            await asyncio.sleep(LEARNT)
 
     async def ensure_current(self) -> None:
         """Drop from memory what changed; free of cost while announcements arrive."""
@@ -102,20 +107,27 @@ class Changes:
             async with self._database.reading() as tx:
                 await self._compare_versions(tx)
 
-    async def run(self) -> None:
+    async def hear(self) -> None:
         """Hear announcements until cancelled, and subscribe again whenever that fails."""
-        if self._redis is None:
-            return
-        while True:
-            check_not_cancelled()
+        while self._redis is not None:
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._hear(self._redis))
-                    tasks.create_task(self._poll())
-            except* Exception as errors:  # noqa: BLE001  # whatever it is, hearing begins again
-                self._heard_at = float("-inf")
-                log.warning("announcements_lost", error=type(errors.exceptions[0]).__name__)
-                await asyncio.sleep(HEARTBEAT)
+                await self._hear(self._redis)
+            except Exception as error:  # noqa: BLE001  # whatever it is, hearing begins again
+                log.warning("announcements_lost", error=type(error).__name__)
+            check_not_cancelled()
+            await asyncio.sleep(HEARTBEAT)
+
+    async def poll(self) -> None:
+        """Look up until cancelled, while announcements arrive, whether one was lost."""
+        while self._redis is not None:
+            check_not_cancelled()
+            await asyncio.sleep(POLL)
+            if not self.live:
+                continue
+            try:
+                await self._resync(everything=False)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the next poll comes
+                log.warning("poll_failed", error=type(error).__name__)
 
     async def _hear(self, redis: RedisClient) -> None:
         pubsub = redis.pubsub()
@@ -141,13 +153,6 @@ class Changes:
         finally:
             self._heard_at = float("-inf")
             await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis leaves it untyped
-
-    async def _poll(self) -> None:
-        while True:
-            check_not_cancelled()
-            await asyncio.sleep(POLL)
-            if self.live:
-                await self._resync(everything=False)
 
     async def _resync(self, *, everything: bool) -> None:
         async with self._database.reading() as tx:

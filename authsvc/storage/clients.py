@@ -111,7 +111,17 @@ async def expire_secrets(tx: Transaction, client_id: str, *, at: datetime) -> No
 
 
 async def _read(tx: Transaction, client_ids: Sequence[str]) -> list[ClientRow]:
-    if not client_ids:
+    rows = (
+        await tx.execute(
+            select(
+                clients.c.client_id, clients.c.metadata, clients.c.created_at, clients.c.updated_at
+            )
+            .where(clients.c.client_id.in_(client_ids))
+            .order_by(clients.c.client_id)
+        )
+    ).all()
+    if not rows:
+        # Anybody may ask for a client that is not there: it costs one look-up.
         return []
     secrets: dict[str, list[SecretRow]] = {}
     secret = client_secrets.c
@@ -128,11 +138,6 @@ async def _read(tx: Transaction, client_ids: Sequence[str]) -> list[ClientRow]:
         )
     ):
         role_ids.setdefault(client_id, []).append(role_id)
-    rows = await tx.execute(
-        select(clients.c.client_id, clients.c.metadata, clients.c.created_at, clients.c.updated_at)
-        .where(clients.c.client_id.in_(client_ids))
-        .order_by(clients.c.client_id)
-    )
     return [
         ClientRow(
             client_id,

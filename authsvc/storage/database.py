@@ -65,7 +65,7 @@ class Transaction:
             try:
                 self._connection = await self._enter()
             except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
-                raise unavailable(error) from error
+                raise _away(error) from error
         return self._connection
 
     def after_commit(self, callback: AfterCommit) -> None:
@@ -108,8 +108,11 @@ class Database:
     would then all wait for each other. So reading has its own, and never waits for writing.
     """
 
-    def __init__(self, engine: AsyncEngine, readers: AsyncEngine | None = None) -> None:
+    def __init__(
+        self, engine: AsyncEngine, readers: AsyncEngine | None = None, *, timeout: float
+    ) -> None:
         self.engine = engine
+        self._timeout = timeout
         self._readers = readers or engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         # SQLite has one writer. Ours queue here in order instead of polling its lock.
@@ -126,7 +129,8 @@ class Database:
 
             async def enter() -> AsyncConnection:
                 if self.is_sqlite:
-                    await stack.enter_async_context(self._writer)
+                    async with asyncio.timeout(self._timeout):
+                        await stack.enter_async_context(self._writer)
                 return await self._begin(stack)
 
             transaction = Transaction(enter)
@@ -169,6 +173,10 @@ def unavailable(error: BaseException) -> OAuthError:
     """Return the answer for a database that can not serve; the log gets the kind of failure."""
     if isinstance(error, DBAPIError) and not _is_away(error):
         raise error
+    return _away(error)
+
+
+def _away(error: BaseException) -> OAuthError:
     origin = error.orig if isinstance(error, DBAPIError) else error
     return TemporarilyUnavailable(
         "The service can not reach its database",
@@ -190,9 +198,8 @@ def _is_away(error: DBAPIError) -> bool:
     return (
         isinstance(error, OperationalError | InterfaceError)
         or error.connection_invalidated
-        # Connection lost, refused or to a database that is not there, out of resources,
-        # cancelled by a timeout or a restart, read-only.
-        or sqlstate.startswith(("08", "28", "3D", "53", "57", "25006", "40"))
+        # Connection lost, out of resources, cancelled by a timeout or a restart, read-only.
+        or sqlstate.startswith(("08", "53", "57", "25006", "40"))
     )
 
 
@@ -204,10 +211,12 @@ def open_database(url: str, *, pool_size: int, timeout: float) -> Database:
     """
     if url.startswith("sqlite:///"):
         # One writer at a time, so that there is always a connection left to read.
-        return Database(_open_sqlite(url, timeout))
+        return Database(_open_sqlite(url, timeout), timeout=timeout)
     to_read = pool_size // 2
     return Database(
-        _open_postgres(url, pool_size - to_read, timeout), _open_postgres(url, to_read, timeout)
+        _open_postgres(url, pool_size - to_read, timeout),
+        _open_postgres(url, to_read, timeout),
+        timeout=timeout,
     )
 
 

@@ -187,7 +187,7 @@ async def count_living_families(tx: Transaction, *, now: datetime) -> int:
 async def _revoke(tx: Transaction, condition: ColumnElement[bool], *, now: datetime) -> list[str]:
     rows = await tx.execute(
         update(token_families)
-        .where(condition, token_families.c.revoked_at.is_(None))
+        .where(condition, token_families.c.revoked_at.is_(None), token_families.c.expires_at > now)
         .values(revoked_at=now)
         .returning(token_families.c.id)
     )

@@ -1,5 +1,6 @@
 """What one process keeps in memory of rarely changed rows, and drops when they change."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -68,6 +69,7 @@ class Snapshot(Generic[V]):
         self._load = load
         self._value: V | None = None
         self._generation = 0
+        self._loading = asyncio.Lock()
         changes.watch(name, self.invalidate)
 
     def invalidate(self) -> None:
@@ -77,8 +79,17 @@ class Snapshot(Generic[V]):
 
     async def get(self) -> V:
         """Return the value, loaded now if need be."""
-        if self._value is not None:
-            return self._value
+        kept = self._kept()
+        if kept is not None:
+            return kept
+        # One loads, the others wait: opening every signing key is no small work.
+        async with self._loading:
+            return self._kept() or await self._reload()
+
+    def _kept(self) -> V | None:
+        return self._value
+
+    async def _reload(self) -> V:
         generation = self._generation
         async with self._database.reading() as tx:
             value = await self._load(tx)

@@ -10,7 +10,9 @@ Redis holds the list, with each entry's remaining life as its TTL, for the servi
 that share it (``authsvc.guard``).
 """
 
-from collections.abc import Iterable, Sequence
+import asyncio
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -31,7 +33,11 @@ Kind = Literal["token", "family", "session", "user", "client"]
 KEY_PREFIX = "authsvc:revoked:"
 COMPLETE = "authsvc:revoked"
 """The key that says that Redis holds the whole list; gone when Redis was flushed."""
-_RECENT = timedelta(seconds=10)
+_RECENT = timedelta(minutes=2)
+"""How far back a poll looks: longer than a transaction takes and clocks differ."""
+_LAST_MOMENTS = timedelta(seconds=10)
+"""What a poll writes to Redis again, in case a fail-over lost it."""
+_BATCH = 500
 _COMPLETE_TTL = timedelta(seconds=10)
 _SWEEP_AT = 10_000
 """Entries in memory from which on those that expired are looked for."""
@@ -64,16 +70,19 @@ class RevocationList:
 
     async def add(self, tx: Transaction, entries: Sequence[Revocation]) -> None:
         """Write ``entries`` in ``tx``; once durable they count in every process."""
-        if not entries:
-            return
         now = self._clock.now()
-        for entry in entries:
+        for batch in _batches(entries):
             statement = (await insert_into(tx, revocations)).values(
-                kind=entry.kind,
-                value=entry.value,
-                issued_before=entry.issued_before,
-                created_at=now,
-                expires_at=entry.expires_at,
+                [
+                    {
+                        "kind": entry.kind,
+                        "value": entry.value,
+                        "issued_before": entry.issued_before,
+                        "created_at": now,
+                        "expires_at": entry.expires_at,
+                    }
+                    for entry in batch
+                ]
             )
             await tx.execute(
                 statement.on_conflict_do_update(
@@ -128,30 +137,39 @@ class RevocationList:
             # Polls forget what expired; while Redis is away there are none.
             self._forget_expired(self._clock.now())
             self._sweep_at = max(_SWEEP_AT, 2 * len(self._entries))
-        await self._write_redis(entries)
-        await self._changes.announce({"revoked": [_pack(entry) for entry in entries]})
+        packed = [[_pack(entry) for entry in batch] for batch in _batches(entries)]
+        await asyncio.gather(
+            self._write_redis(entries),
+            *(self._changes.announce({"revoked": batch}) for batch in packed),
+        )
 
-    async def _write_redis(self, entries: Sequence[Revocation]) -> None:
+    async def _write_redis(self, entries: Sequence[Revocation]) -> bool:
         """Write to the shared list; what Redis did not take is written at the next poll."""
-        if self._redis is None or not entries:
-            return
+        if self._redis is None:
+            return False
         now = self._clock.now()
         self._unshared.update({(entry.kind, entry.value): entry for entry in entries})
-        try:
-            pipeline = self._redis.pipeline(transaction=False)
-            for entry in entries:
-                life = max(entry.expires_at - now, timedelta(seconds=1))
-                before = int(entry.issued_before.timestamp() * 1000)
-                _ = pipeline.set(f"{KEY_PREFIX}{entry.kind}:{entry.value}", before, px=life)
-            await pipeline.execute()
-        except REDIS_ERRORS as error:
-            log.warning("revocation_not_shared", error=type(error).__name__)
-            return
-        for entry in entries:
-            self._unshared.pop((entry.kind, entry.value), None)
+        for batch in _batches(entries):
+            try:
+                pipeline = self._redis.pipeline(transaction=False)
+                for entry in batch:
+                    life = max(entry.expires_at - now, timedelta(seconds=1))
+                    before = math.ceil(entry.issued_before.timestamp() * 1000)
+                    _ = pipeline.set(f"{KEY_PREFIX}{entry.kind}:{entry.value}", before, px=life)
+                await pipeline.execute()
+            except REDIS_ERRORS as error:
+                log.warning("revocation_not_shared", error=type(error).__name__)
+                return False
+            for entry in batch:
+                self._unshared.pop((entry.kind, entry.value), None)
+        return True
 
     async def _reload(self, everything: bool) -> None:
-        """Read what memory may lack; write the whole list to a Redis that has lost it."""
+        """Read what memory may lack; write to Redis what it may lack.
+
+        Redis may lack everything (it was flushed), or the last moments: a process died
+        between the database and Redis, or a fail-over lost them.
+        """
         now = self._clock.now()
         complete = await self._redis_is_complete()
         statement = select(
@@ -159,17 +177,21 @@ class RevocationList:
             revocations.c.value,
             revocations.c.issued_before,
             revocations.c.expires_at,
+            revocations.c.created_at,
         ).where(revocations.c.expires_at > now)
         if complete and not everything:
             statement = statement.where(revocations.c.created_at > now - _RECENT)
         async with self._database.reading() as tx:
-            entries = [Revocation(*row) for row in await tx.execute(statement)]
-        # What was not heard of may not have got into Redis either: its process died first.
-        unheard = [entry for entry in entries if (entry.kind, entry.value) not in self._entries]
-        for entry in entries:
+            rows = (await tx.execute(statement)).all()
+        wanted = dict(self._unshared)
+        for *values, created_at in rows:
+            entry = Revocation(*values)
+            known = (entry.kind, entry.value) in self._entries
             self._keep(entry)
-        await self._write_redis([*(unheard if complete else entries), *self._unshared.values()])
-        await self._mark_complete(anew=not complete)
+            if not (complete and known) or created_at > now - _LAST_MOMENTS:
+                wanted[entry.kind, entry.value] = entry
+        if await self._write_redis(list(wanted.values())):
+            await self._mark_complete(anew=not complete)
         self._forget_expired(now)
 
     async def _redis_is_complete(self) -> bool:
@@ -197,14 +219,22 @@ class RevocationList:
 
     def _keep(self, entry: Revocation) -> None:
         kept = self._entries.get((entry.kind, entry.value))
-        if kept is None or kept[0] < entry.issued_before:
-            self._entries[entry.kind, entry.value] = (entry.issued_before, entry.expires_at)
+        before, expires_at = kept or (entry.issued_before, entry.expires_at)
+        self._entries[entry.kind, entry.value] = (
+            max(before, entry.issued_before),
+            max(expires_at, entry.expires_at),
+        )
 
     def _forget_expired(self, now: datetime) -> None:
         expired = [key for key, (_, expires_at) in self._entries.items() if expires_at <= now]
         for key in expired:
             del self._entries[key]
             self._unshared.pop(key, None)
+
+
+def _batches(entries: Sequence[Revocation]) -> Iterator[Sequence[Revocation]]:
+    for start in range(0, len(entries), _BATCH):
+        yield entries[start : start + _BATCH]
 
 
 def _later_of(statement: Any, name: str) -> Any:

@@ -99,11 +99,17 @@ async def find_session(
     return None if row is None else (Session(*row[:-1]), row[-1])
 
 
-async def find_session_by_id(tx: Transaction, session_id: str) -> Session | None:
-    """Return the session unless it was ended, or None."""
+async def hold_session(tx: Transaction, session_id: str) -> Session | None:
+    """Return the session unless it was ended, or None; it does not end before ``tx`` does.
+
+    Whoever issues something on a session holds it: who ends the session waits, and then
+    sees what was issued.
+    """
     row = (
         await tx.execute(
-            select(*_COLUMNS).where(sessions.c.id == session_id, sessions.c.ended_at.is_(None))
+            select(*_COLUMNS)
+            .where(sessions.c.id == session_id, sessions.c.ended_at.is_(None))
+            .with_for_update(read=True)
         )
     ).first()
     return None if row is None else Session(*row)

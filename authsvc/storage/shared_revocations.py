@@ -40,8 +40,7 @@ class SharedRevocations:
             instants = [int(value) for value in listed if value is not None]
         except (*REDIS_ERRORS, ValueError):
             return None
-        # The writer's milliseconds come from a float and may be one too few.
-        if any(issued_at_ms <= instant + 1 for instant in instants):
+        if any(issued_at_ms <= instant for instant in instants):
             return True
         return False if complete else None
 

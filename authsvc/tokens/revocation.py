@@ -11,11 +11,17 @@ from datetime import datetime, timedelta
 
 from authsvc.clock import Clock
 from authsvc.storage import refresh_tokens
-from authsvc.storage.authorization_codes import void_codes_of_session, void_codes_of_user
+from authsvc.storage.authorization_codes import (
+    void_codes_of_client,
+    void_codes_of_session,
+    void_codes_of_user,
+)
 from authsvc.storage.database import Transaction
 from authsvc.storage.revocations import Kind, Revocation, RevocationList
 from authsvc.storage.sessions import end_session, end_sessions_of_user
 
+_LEAST_LIFE = timedelta(hours=1)
+"""Least life of an entry: who revokes may know a shorter token life than who issued."""
 _MARGIN = timedelta(seconds=60)
 """Time an entry stays beyond the last token it concerns, for clocks that differ."""
 
@@ -57,29 +63,38 @@ class Revoker:
     async def revoke_user(self, tx: Transaction, user_id: str) -> int:
         """End all of a person: sessions, codes, families, tokens; return the sessions ended."""
         now = self._clock.now()
-        codes = await void_codes_of_user(tx, user_id, now=now)
+        # Sessions first: a code or family that is being made holds its session's row, so
+        # this waits for it, and what comes after sees it.
         sessions = await end_sessions_of_user(tx, user_id, now=now)
+        codes = await void_codes_of_user(tx, user_id, now=now)
         families = await refresh_tokens.revoke_families_of_user(tx, user_id, now=now)
         await self._list(tx, [("user", user_id), *(("family", id_) for id_ in {*codes, *families})])
         return len(sessions)
 
     async def revoke_client(self, tx: Transaction, client_id: str) -> int:
-        """End all that a client was issued; return the families ended."""
-        families = await refresh_tokens.revoke_families_of_client(
-            tx, client_id, now=self._clock.now()
+        """End all that a client was issued: codes, families, tokens; return the families."""
+        now = self._clock.now()
+        codes = await void_codes_of_client(tx, client_id, now=now)
+        families = await refresh_tokens.revoke_families_of_client(tx, client_id, now=now)
+        await self._list(
+            tx, [("client", client_id), *(("family", id_) for id_ in {*codes, *families})]
         )
-        await self._list(tx, [("client", client_id), *(("family", id_) for id_ in families)])
         return len(families)
 
     async def _list(self, tx: Transaction, identities: Iterable[tuple[Kind, str]]) -> None:
         now = self._clock.now()
-        expires_at = now + self._access_token_ttl + _MARGIN
-        # A token or family is dead for good, also for a token minted this very moment by a
-        # request that read it alive. The others may get new tokens from now on.
+        expires_at = now + max(self._access_token_ttl, _LEAST_LIFE) + _MARGIN
+        # A family or session is dead for good, also for a token minted this very moment by
+        # a request that read it alive. A user or client may get new tokens from now on.
         await self._revocations.add(
             tx,
             [
-                Revocation(kind, value, expires_at if kind == "family" else now, expires_at)
+                Revocation(
+                    kind,
+                    value,
+                    expires_at if kind in ("family", "session") else now,
+                    expires_at,
+                )
                 for kind, value in identities
             ],
         )

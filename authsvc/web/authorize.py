@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from authsvc.access.administration import ADMIN_PERMISSION
 from authsvc.oauth.authorization_request import (
     AuthorizationRequest,
     Target,
@@ -38,13 +39,14 @@ from authsvc.web.pages import csp_source
 from authsvc.web.people import PeopleEdge
 from authsvc.web.requests import form_parameters, origin_of, query_parameters
 
-_SCOPE_DESCRIPTIONS: Final = {
+_DESCRIPTIONS: Final = {
     "openid": "Know who you are",
     "profile": "See your profile: your name and what else you have told about yourself",
     "email": "See your email address",
     "address": "See your postal address",
     "phone": "See your phone number",
     "offline_access": "Keep access while you are not there",
+    ADMIN_PERMISSION: "Administer this sign-in service: its people, roles, apps and keys",
 }
 
 
@@ -103,7 +105,7 @@ class AuthorizeEndpoints:
         browser: SignedInBrowser | None,
         asked_at: datetime | None,
     ) -> Decision:
-        about = _consent_form(browser)
+        about = _consent_form(browser, form.get("continue"))
         if browser is not None and self._edge.forms.check(request, form.get("csrf_token"), about):
             if form.get("decision") == "deny":
                 return deny(self._server, authorization.target)
@@ -161,7 +163,7 @@ class AuthorizeEndpoints:
             "consent.html",
             form_action=[target.redirect_uri],
             action=f"{self._edge.base_path}/consent",
-            csrf_token=self._edge.forms.make(browser, _consent_form(decision.browser)),
+            csrf_token=self._edge.forms.make(browser, _consent_form(decision.browser, sealed)),
             continue_=sealed,
             username=decision.browser.username,
             client={
@@ -171,8 +173,8 @@ class AuthorizeEndpoints:
                 "tos_uri": metadata.tos_uri,
             },
             scopes=[
-                {"name": scope, "description": _SCOPE_DESCRIPTIONS.get(scope)}
-                for scope in authorization.scope
+                {"name": wanted, "description": _DESCRIPTIONS.get(wanted)}
+                for wanted in decision.wanted
             ],
             redirect_host=urlsplit(target.redirect_uri).netloc or target.redirect_uri,
             switch_url=f"{self._edge.base_path}/authorize?{switched}",
@@ -185,6 +187,10 @@ class AuthorizeEndpoints:
 
     def _redirect(self, answer: AuthorizationResponse) -> Response:
         target = answer.target
+        # What no policy can name (an IPv6 literal) browsers would block after a form.
+        unnamed = csp_source(target.redirect_uri) is None
+        if target.response_mode == "form_post" and unnamed:
+            raise InvalidRequest("response_mode form_post does not work with this redirect_uri")
         if target.response_mode == "form_post":
             return self._edge.pages.render(
                 "form_post.html",
@@ -194,9 +200,7 @@ class AuthorizeEndpoints:
                 fields=answer.parameters,
             )
         location = add_parameters(target.redirect_uri, answer.parameters)
-        if csp_source(target.redirect_uri) is None:
-            # No policy can name this address (an IPv6 literal), so browsers would block a
-            # redirect that follows a form: a page leads on instead.
+        if unnamed:
             return self._edge.pages.render("continue.html", location=location)
         return RedirectResponse(location, status_code=303, headers=NO_STORE)
 
@@ -207,6 +211,6 @@ class AuthorizeEndpoints:
         return continuation
 
 
-def _consent_form(browser: SignedInBrowser | None) -> str:
-    """Return what a consent form is about: whoever was shown it, and nobody else, answers."""
-    return f"consent {browser.session.id}" if browser else "consent"
+def _consent_form(browser: SignedInBrowser | None, sealed: str | None) -> str:
+    """Return what a consent form is about: whom it was shown, and for which request."""
+    return f"consent {browser.session.id if browser else None} {sealed}"

@@ -39,7 +39,7 @@ class Cookies:
         self._set(response, "session", value, self.session_ttl)
 
     def clear_session(self, response: Response) -> None:
-        """Let the browser be signed out."""
+        """Let the browser forget a session that has ended."""
         self._set(response, "session", "", timedelta())
 
     def set_browser(self, response: Response, value: str) -> None:

@@ -44,6 +44,7 @@ class Discovery:
 
     def _cached(self, request: Request, content: bytes, etag: str, media_type: str) -> Response:
         headers = {"Cache-Control": self._cache_control, "ETag": etag}
-        if etag in request.headers.get("if-none-match", ""):
+        known = request.headers.get("if-none-match", "")
+        if etag in known or known.strip() == "*":
             return Response(status_code=304, headers=headers)
         return Response(content, media_type=media_type, headers=headers)

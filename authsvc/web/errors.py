@@ -10,15 +10,14 @@ import orjson
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
+from authsvc.guard import bearer_challenge
 from authsvc.metrics import ERRORS, route_of
 from authsvc.protocol.errors import (
-    InsufficientScope,
     InvalidClient,
     InvalidRequest,
-    InvalidToken,
     MethodNotAllowed,
-    MissingToken,
     NotFound,
     OAuthError,
 )
@@ -58,9 +57,6 @@ async def answer_oauth_error(request: Request, error: Exception) -> Response:
         return _error_page(request, error, headers)
     headers |= _challenge(error)
     content = {"error": error.error, "error_description": error.description}
-    if isinstance(error, MissingToken):
-        # RFC 6750 §3.1: without credentials, no error code in the challenge.
-        content = {"error": "invalid_token", "error_description": error.description}
     return json_response(content, status=error.status_code, headers=headers)
 
 
@@ -71,11 +67,20 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
         response = await answer_oauth_error(
             request, MethodNotAllowed("The endpoint does not answer this method")
         )
-        response.headers["Allow"] = (error.headers or {}).get("Allow", "")
+        response.headers["Allow"] = _allowed_methods(request, error)
         return response
     if error.status_code == 404:
         return await answer_oauth_error(request, NotFound("There is nothing here"))
     return await answer_oauth_error(request, InvalidRequest("The request is malformed"))
+
+
+def _allowed_methods(request: Request, error: HTTPException) -> str:
+    """Return the methods of the path, which may have a route for each (RFC 9110 §15.5.6)."""
+    refusing = (error.headers or {}).get("Allow", "")
+    routes = [r for r in request.app.routes if r.matches(request.scope)[0] is not Match.NONE]
+    others = (", ".join(getattr(route, "methods", ())) for route in routes)
+    named = ", ".join((refusing, *others)).split(", ")
+    return ", ".join(sorted({method for method in named if method}))
 
 
 ExceptionHandler = Callable[[Request, Exception], Awaitable[Response]]
@@ -90,14 +95,8 @@ def _challenge(error: OAuthError) -> dict[str, str]:
     """Return the challenge of RFC 6750 §3, or of RFC 6749 §5.2 for a client."""
     if isinstance(error, InvalidClient):
         return {"WWW-Authenticate": f'Basic realm="{_REALM}", charset="UTF-8"'}
-    if isinstance(error, MissingToken):
-        return {"WWW-Authenticate": f'Bearer realm="{_REALM}"'}
-    if isinstance(error, InvalidToken | InsufficientScope):
-        return {
-            "WWW-Authenticate": f'Bearer realm="{_REALM}", error="{error.error}", '
-            f'error_description="{error.description}"'
-        }
-    return {}
+    challenge = bearer_challenge(error)
+    return {} if challenge is None else {"WWW-Authenticate": challenge}
 
 
 def _is_for_a_person(request: Request) -> bool:

@@ -23,22 +23,27 @@ class LogoutEndpoints:
         self._database = edge.server.resources.database
 
     async def logout(self, request: Request) -> Response:
-        """``GET`` and ``POST /logout``: ask, unless the hint proves what is meant."""
-        parameters = (
-            await form_parameters(request)
-            if request.method == "POST"
-            else query_parameters(request)
-        )
+        """``GET`` and ``POST /logout``: ask, unless the hint proves what is meant.
+
+        A POST is turned into a GET: only then do browsers send the session cookie along
+        with what came from another site.
+        """
+        if request.method == "POST":
+            form = await form_parameters(request)
+            await read_logout_request(self._edge.server, form)
+            location = f"{self._edge.base_path}/logout?{form.encode()}"
+            return RedirectResponse(location, status_code=303, headers=NO_STORE)
+        parameters = query_parameters(request)
         logout = await read_logout_request(self._edge.server, parameters)
         async with self._database.transaction() as tx:
             browser = await self._edge.find_browser(tx, request)
-            if browser is not None and logout.is_vouched_for(browser):
+            vouched_for = browser is not None and logout.is_vouched_for(browser)
+            if browser is not None and vouched_for:
                 await end_browser_session(
                     self._edge.server, tx, browser, logout.client, _origin(request, browser)
                 )
-                browser = None
-        if browser is None:
-            return self._done(logout)
+        if browser is None or vouched_for:
+            return self._done(logout, ended=vouched_for)
         return self._page(request, parameters, logout, browser)
 
     async def confirm(self, request: Request) -> Response:
@@ -47,24 +52,30 @@ class LogoutEndpoints:
         logout = await read_logout_request(self._edge.server, form)
         async with self._database.transaction() as tx:
             browser = await self._edge.find_browser(tx, request)
-            confirmed = browser is None or self._edge.forms.check(
+            confirmed = browser is not None and self._edge.forms.check(
                 request, form.get("csrf_token"), _form(browser)
             )
             if browser is not None and confirmed:
                 await end_browser_session(
                     self._edge.server, tx, browser, logout.client, _origin(request, browser)
                 )
-        if browser is None or confirmed:
-            return self._done(logout)
-        return self._page(request, form, logout, browser, error=_STALE, status=400)
+        if browser is not None and not confirmed:
+            return self._page(request, form, logout, browser, error=_STALE, status=400)
+        return self._done(logout, ended=confirmed)
 
-    def _done(self, logout: LogoutRequest) -> Response:
+    def _done(self, logout: LogoutRequest, *, ended: bool) -> Response:
+        """Return the answer when nobody is signed in here any more.
+
+        The cookie goes only with the session that it named: a page of another site, whose
+        requests come without it, must not be able to take it away.
+        """
         response: Response
         if logout.redirect_to is not None:
             response = RedirectResponse(logout.redirect_to, 303, headers=NO_STORE)
         else:
             response = self._edge.pages.render("logged_out.html")
-        self._edge.cookies.clear_session(response)
+        if ended:
+            self._edge.cookies.clear_session(response)
         return response
 
     def _page(

@@ -67,7 +67,8 @@ class RequestMiddleware:
         known = _REQUEST_ID.fullmatch(given) and is_trusted_peer(peer, trusted)
         state = scope.setdefault("state", {})
         state["request_id"] = given if known else new_id(datetime.now(UTC))
-        forwarded, x_forwarded_for = headers.get("forwarded"), headers.get("x-forwarded-for")
+        forwarded = headers.getlist("forwarded")
+        x_forwarded_for = headers.getlist("x-forwarded-for")
         if forwarded or x_forwarded_for:
             peer = find_client_address(peer, forwarded, x_forwarded_for, trusted)
         scope["client"] = (peer, 0)
@@ -75,8 +76,8 @@ class RequestMiddleware:
     def _bounded(self, headers: Headers, receive: Receive) -> Receive:
         """Return ``receive`` that raises PayloadTooLarge beyond the largest body."""
         limit = self._settings.max_body_bytes
-        declared = headers.get("content-length", "0")
-        received = int(declared) if declared.isdigit() and int(declared) > limit else 0
+        declared = headers.get("content-length", "")
+        received = limit + 1 if _declares_more_than(limit, declared) else 0
 
         async def receive_bounded() -> Message:
             nonlocal received
@@ -116,6 +117,13 @@ class RequestMiddleware:
             if error.detail:
                 facts["detail"] = error.detail
         log.info("request", **facts)
+
+
+def _declares_more_than(limit: int, length: str) -> bool:
+    """Tell whether ``length``, a Content-Length, is above ``limit``, however long it is."""
+    if not (length.isascii() and length.isdigit()):
+        return False
+    return len(length) > 18 or int(length) > limit
 
 
 def _method_of(scope: Scope) -> str:

@@ -13,12 +13,23 @@ _MAX_HOPS = 32
 
 
 def find_client_address(
-    peer: str, forwarded: str | None, x_forwarded_for: str | None, trusted: Sequence[Network]
+    peer: str,
+    forwarded: Sequence[str],
+    x_forwarded_for: Sequence[str],
+    trusted: Sequence[Network],
 ) -> str:
-    """Return the address of the caller behind ``peer``; ``peer`` itself unless it is trusted."""
+    """Return the address of the caller behind ``peer``; ``peer`` itself unless it is trusted.
+
+    The headers come as all of their lines. ``X-Forwarded-For``, which nearly every proxy
+    writes, comes first: a ``Forwarded`` beside it is the caller's own, passed on.
+    """
     if not _is_trusted(peer, trusted):
         return peer
-    chain = _parse_forwarded(forwarded) if forwarded else (x_forwarded_for or "").split(",")
+    chain = (
+        ",".join(x_forwarded_for).split(",")
+        if x_forwarded_for
+        else _parse_forwarded(",".join(forwarded))
+    )
     address = peer
     for hop in reversed(chain[-_MAX_HOPS:]):
         parsed = _parse_address(hop)
@@ -61,6 +72,9 @@ def _parse_address(hop: str) -> str | None:
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
+    if "%" in text:
+        # A zone (RFC 4007 §11) means something on its own host alone, and may be any text.
+        return None
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:

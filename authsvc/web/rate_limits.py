@@ -9,7 +9,6 @@ throttled exactly, and elsewhere: in the database.
 
 import functools
 import inspect
-import ipaddress
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,13 +22,13 @@ from slowapi.errors import RateLimitExceeded
 from starlette.requests import Request
 from starlette.responses import Response
 
+from authsvc.protocol.addresses import network_of
 from authsvc.protocol.errors import TooManyRequests
 from authsvc.storage.rate_counters import RateCounters
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _STATE = "rate_limit_state"
-_LONGEST_HOST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class _CounterStorage(Storage):
 class _Limiter(Limiter):
     """slowapi's limiter, which obeys our settings and no variables or files of its own."""
 
-    def get_app_config(self, key: str, default_value: Any = None) -> Any:  # noqa: ARG002 - slowapi's
+    def get_app_config(self, key: str, default_value: Any = None) -> Any:
         return default_value
 
 
@@ -191,21 +190,7 @@ def rate_limit_headers(request: Request) -> dict[str, str]:
 
 def address_of(request: Request) -> str:
     """Return what stands for the caller's address: IPv4 whole, IPv6 by its /64."""
-    return _network_of(request.client.host) if request.client else "unknown"
-
-
-@functools.lru_cache(maxsize=4096)
-def _network_of(host: str) -> str:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host[:_LONGEST_HOST]
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    # One subscriber has at least a /64 (RFC 6177), and may use each address in it once.
-    return f"{ipaddress.IPv6Address(int(address) >> 64 << 64)}/64"
+    return network_of(request.client.host) if request.client else "unknown"
 
 
 # slowapi asks for the signature at each request: found here, it need not be worked out.

@@ -2,11 +2,11 @@
 
 from starlette.requests import Request
 
+from authsvc.guard import read_bearer_token
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.protocol.errors import (
     InvalidRequest,
-    InvalidToken,
-    MissingToken,
+    InvalidTokenRequest,
 )
 from authsvc.protocol.parameters import Parameters, parse_parameters
 from authsvc.storage.audit import Origin
@@ -54,23 +54,14 @@ def authorization_header(request: Request) -> str | None:
 def bearer_token(request: Request, form: Parameters | None = None) -> str:
     """Return the access token of the header, or of a form body (RFC 6750 §2.1, §2.2).
 
-    Raises MissingToken, or InvalidRequest when it comes twice. A token in the query is
-    not looked at: URLs end up in logs (RFC 9700 §4.3.2).
+    Raises MissingToken, or InvalidTokenRequest when it comes twice or in the query.
     """
-    header = authorization_header(request)
-    body = form.get("access_token") if form is not None else None
+    in_body = None
     if form is not None:
         form.check_no_duplicates()
-    if header is None:
-        if body is None:
-            raise MissingToken("An access token is needed")
-        return body
-    if body is not None:
-        raise InvalidRequest("The access token is sent in more than one way")
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer":
-        raise MissingToken("An access token is needed")
-    token = token.strip()
-    if not token or " " in token:
-        raise InvalidToken("The access token is malformed")
-    return token
+        in_body = form.get("access_token")
+    if in_body is None:
+        return read_bearer_token(request)
+    if "authorization" in request.headers:
+        raise InvalidTokenRequest("The access token is sent in more than one way")
+    return in_body

@@ -77,9 +77,7 @@ def build_routes(
         route("/", ["GET"], start.start, "authorize_address", page=True),
         Mount(
             f"{base}/admin/v1",
-            routes=admin_routes(
-                server, wrap=lambda e: limits.limit("admin_address")(current(e))
-            ),
+            routes=admin_routes(server, wrap=lambda e: limits.limit("admin_address")(current(e))),
         ),
         Route(f"{base}/openapi.json", _openapi(server.issuer), methods=["GET"]),
         Mount(f"{base}/static", StaticFiles(directory=_STATIC), name="static"),

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -106,6 +107,13 @@ def test_a_retired_key_signs_no_more_and_retiring_is_safe_to_repeat(cli: Cli) ->
     (following,) = keys_of(cli, "ES256", "active")
     assert "long enough" in cli.run("keys", "retire", following["kid"]).refusal()
     assert cli.run("keys", "retire", "nothing").refusal() == "there is no such key"
+
+
+@pytest.mark.parametrize("command", ["retire", "revoke"])
+@pytest.mark.parametrize("kid", ["-f4x_", "--b-x", "-1", "_-"])
+def test_a_kid_may_begin_with_a_dash(cli: Cli, command: str, kid: str) -> None:
+    assert cli.run("keys", command, kid).refusal() == "there is no such key"
+    cli.run("keys", command, kid, "--nothing").refusal(2)
 
 
 def test_revoking_says_what_it_affects(cli: Cli, inside: Inside) -> None:

@@ -128,6 +128,10 @@ def test_what_anybody_could_have_written_is_not_called_claims(scene: Scene) -> N
         assert "claims" not in document
 
 
+def test_a_token_may_begin_with_a_dash(cli: Cli) -> None:
+    assert cli.json("tokens", "inspect", "-x_y")["kind"] == "unknown"
+
+
 def test_a_token_of_a_disabled_person_is_not_active(scene: Scene) -> None:
     scene.cli.json("users", "disable", "ada")
     assert scene.inspect(scene.issued.access_token)["active"] is False

@@ -10,7 +10,7 @@ from tests.provider import open_provider
 from tests.replicas.replicas import Replicas
 from tests.servers import RedisServer, start_redis
 
-OpenReplicas = Callable[..., object]
+MakeBackend = Callable[[BackendName], Backend]
 
 
 @pytest.fixture
@@ -22,15 +22,30 @@ def own_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def replicas(
-    make_backend: Callable[[BackendName], Backend], own_redis: RedisServer
-) -> AsyncIterator[Replicas]:
-    """Three replicas on one PostgreSQL and a Redis of their own, all hearing each other."""
-    database_url = make_backend("postgres").database_url
-    backend = Backend("postgres+redis", database_url, own_redis.url)
+def shared_backend(make_backend: MakeBackend) -> Backend:
+    """One PostgreSQL and one Redis."""
+    return make_backend("postgres+redis")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def backend_without_redis(request: pytest.FixtureRequest, make_backend: MakeBackend) -> Backend:
+    """A database that several processes share with nothing else between them."""
+    return make_backend(request.param)
+
+
+@pytest.fixture
+def frail_backend(make_backend: MakeBackend, own_redis: RedisServer) -> Backend:
+    """One PostgreSQL, and the Redis that may come to harm."""
+    return Backend("postgres+redis", make_backend("postgres").database_url, own_redis.url)
+
+
+@pytest.fixture
+async def replicas(frail_backend: Backend) -> AsyncIterator[Replicas]:
+    """Three replicas that hear each other."""
     async with AsyncExitStack() as stack:
         providers = [
-            await stack.enter_async_context(open_provider(backend.settings())) for _ in range(3)
+            await stack.enter_async_context(open_provider(frail_backend.settings()))
+            for _ in range(3)
         ]
         opened = Replicas(providers)
         await opened.until_live()

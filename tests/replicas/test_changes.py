@@ -4,14 +4,13 @@ import asyncio
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.conftest import MASTER_KEY, Backend, BackendName, OpenProvider
+from tests.conftest import MASTER_KEY, Backend, OpenProvider
 from tests.provider import ORIGIN, Provider, TestClient, header_of
 from tests.replicas.replicas import Replicas, seconds_until
 
@@ -184,35 +183,26 @@ CHANGES = [name for name in vars(Changes) if not name.startswith("_")]
 
 @pytest.mark.parametrize("change", CHANGES)
 async def test_with_redis_the_others_know_within_a_second(
-    make_backend: Callable[[BackendName], Backend],
+    shared_backend: Backend,
     open_providers: OpenProvider,
     change: str,
-    record_property: Callable[[str, object], None],
 ) -> None:
-    backend = make_backend("postgres+redis")
-    replicas = Replicas([await open_providers(backend) for _ in range(2)])
+    replicas = Replicas([await open_providers(shared_backend) for _ in range(2)])
     await replicas.until_live()
 
     knows = await getattr(Changes(replicas.first, list(replicas.others)), change)()
 
     assert await knows(replicas.first)
-    for other in replicas.others:
-        seconds = await seconds_until(lambda other=other: knows(other))
-        record_property("seconds", round(seconds, 3))
-        print(f"{change}: known after {seconds * 1000:.0f} ms")
-        assert seconds < SECOND
+    seconds = await seconds_until(lambda: knows(replicas.others[0]))
+    sys.stdout.write(f"{change} is known after {seconds * 1000:.0f} ms\n")
+    assert seconds < SECOND
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("name", ["sqlite", "postgres"])
 async def test_without_redis_two_processes_know_at_the_next_request(
-    make_backend: Callable[[BackendName], Backend],
-    open_providers: OpenProvider,
-    name: BackendName,
-    change: str,
+    backend_without_redis: Backend, open_providers: OpenProvider, change: str
 ) -> None:
-    backend = make_backend(name)
-    first, other = [await open_providers(backend) for _ in range(2)]
+    first, other = [await open_providers(backend_without_redis) for _ in range(2)]
 
     knows = await getattr(Changes(first, [other]), change)()
 
@@ -277,25 +267,3 @@ async def _command(backend: Backend, *arguments: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
-
-
-async def test_a_process_without_redis_keeps_up_under_a_flood_of_changes(
-    make_backend: Callable[[BackendName], Backend], open_providers: OpenProvider
-) -> None:
-    backend = make_backend("postgres")
-    first, other = [await open_providers(backend) for _ in range(2)]
-    await first.create_role("role")
-    client = await first.create_client(roles=["role"])
-    roles = first.resources.role_administration
-
-    for number in range(20):
-        async with first.resources.database.transaction() as tx:
-            await roles.allow(tx, "role", f"p:{number}", ORIGIN)
-        begun = time.monotonic()
-        response = await other.token(client, grant_type="client_credentials")
-        token = response.json()["access_token"]
-        assert len((await other.introspect(client, token))["permissions"]) == number + 1
-        assert time.monotonic() - begun < PATIENCE_OF_A_REQUEST
-
-
-PATIENCE_OF_A_REQUEST = 5.0

@@ -303,13 +303,13 @@ async def test_a_key_that_is_not_there_is_not_found(sqlite_provider: Provider, c
 async def test_the_schedule_leaves_a_young_key_alone_and_replaces_an_old_one(
     sqlite_backend: Backend, open_providers: OpenProvider
 ) -> None:
-    provider = await open_providers(sqlite_backend, key_rotation_interval=86_400)
+    provider = await open_providers(sqlite_backend, key_rotation_interval=10 * 86_400)
     active = (await keys_of(provider))["active"][0].kid
 
-    provider.clock.move(seconds=86_300)
+    provider.clock.move(days=9)
     await rotate_keys(provider.resources)
     assert (await keys_of(provider))["active"][0].kid == active
-    provider.clock.move(seconds=200)
+    provider.clock.move(days=2)
     await rotate_keys(provider.resources)
     replaced = (await keys_of(provider))["active"][0].kid
     assert replaced != active

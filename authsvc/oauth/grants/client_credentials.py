@@ -18,6 +18,5 @@ async def grant_client_credentials(request: ClientRequest, client: Client) -> di
     allowed = [scope for scope in client.metadata.scope if scope not in PERSONAL_SCOPES]
     scope = parse_scope(request.parameters.get("scope")) or tuple(allowed)
     check_scope(scope, allowed)
-    declared = request.server.resources.settings.resources
-    resources = read_resources(request.parameters, client, declared)
+    resources = read_resources(request.parameters, client)
     return await issue_for_client(request, client, scope, resources)

@@ -41,6 +41,7 @@ async def rotate_refresh_token(request: ClientRequest, client: Client) -> dict[s
         raise _invalid("too long")
     token_hash = request.server.resources.opaque_hash("refresh token", presented)
     found = await _find_living(request, client, token_hash)
+    user = await get_living_user(request, found.family.user_id)
     granted = parse_scope(found.family.scope)
     scope = parse_scope(request.parameters.get("scope")) or granted
     check_scope(scope, granted)
@@ -54,6 +55,7 @@ async def rotate_refresh_token(request: ClientRequest, client: Client) -> dict[s
         request,
         client,
         PersonGrant(
+            user=user,
             family=found.family,
             scope=scope,
             resources=resources,
@@ -75,7 +77,6 @@ async def _find_living(request: ClientRequest, client: Client, token_hash: bytes
         raise _invalid("revoked")
     if min(found.expires_at, found.family.expires_at) <= request.now:
         raise _invalid("expired")
-    await get_living_user(request, found.family.user_id)
     return found
 
 

@@ -1,0 +1,317 @@
+"""What wraps requests and answers: hosts, redirects, headers, frames, methods, lengths."""
+
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.browser import Browser
+from tests.conftest import Backend, OpenProvider
+from tests.provider import Account, Provider, TestClient
+
+EVIL = "evil.example"
+HOSTS = {
+    "Host": EVIL,
+    "X-Forwarded-Host": EVIL,
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Server": EVIL,
+    "X-Forwarded-Prefix": f"//{EVIL}",
+    "X-Original-URL": f"https://{EVIL}/",
+    "X-Rewrite-URL": f"https://{EVIL}/",
+    "Forwarded": f"for=192.0.2.1;host={EVIL};proto=https",
+}
+PATHS = (
+    "/",
+    "/token/",
+    "/authorize/",
+    "/login",
+    "/login/",
+    "/logout",
+    "/logout/",
+    "/static",
+    "/static/",
+    "/admin/v1",
+    "/admin/v1/",
+    "/admin/v1/users/",
+    "/userinfo/",
+    "/jwks",
+    "/openapi.json",
+    "/nowhere",
+    "//evil.example/",
+    "//evil.example/%2e%2e",
+    "/\\evil.example",
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/openid-configuration/",
+)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_no_answer_holds_a_host_that_the_request_named(
+    sqlite_provider: Provider, method: str
+) -> None:
+    for path in PATHS:
+        for query in ("", "?x=y"):
+            url = httpx.URL(f"{sqlite_provider.settings.issuer}{path}{query}")
+            response = await sqlite_provider.http.request(method, url, headers=HOSTS)
+            assert EVIL not in response.text, path
+            location = response.headers.get("location", "/")
+            assert urlsplit(location).netloc == "", (path, location)
+            assert not location.startswith(("//", "/\\"))
+            assert response.status_code < 500, path
+
+
+async def test_the_issuer_is_the_setting_whatever_host_is_asked(sqlite_provider: Provider) -> None:
+    response = await sqlite_provider.http.get("/.well-known/openid-configuration", headers=HOSTS)
+
+    metadata = response.json()
+    issuer = sqlite_provider.settings.issuer
+    assert metadata["issuer"] == issuer
+    endpoints = [value for name, value in metadata.items() if name.endswith(("endpoint", "_uri"))]
+    assert len(endpoints) >= 7
+    assert all(value.startswith(f"{issuer}/") for value in endpoints)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://evil.example/callback",
+        "https://app.example.evil.example/callback",
+        "https://app.example@evil.example/callback",
+        "https://app.example/callback/../../evil",
+        "https://app.example/callback?next=https://evil.example",
+        "https://app.example/callback#fragment",
+        "https://app.example:8443/callback",
+        "http://app.example/callback",
+        "https://APP.example/callback",
+        "https://app.example/callback/",
+        "https://app.example/Callback",
+        "//evil.example/callback",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "https://app.example\\@evil.example/callback",
+        "/relative",
+    ],
+)
+async def test_nobody_is_redirected_to_an_address_that_is_not_registered(
+    sqlite_provider: Provider, uri: str
+) -> None:
+    client = await sqlite_provider.create_client()
+    for changes in ({}, {"response_type": "token"}, {"prompt": "none"}, {"scope": None}):
+        browser = sqlite_provider.browser()
+        parameters = sqlite_provider.authorization_parameters(
+            client, **{"redirect_uri": uri, **changes}
+        )
+        page = await browser.get("/authorize", parameters)
+        assert (page.status, browser.left_for) == (400, None)
+        posted = await browser.post("/authorize", parameters)
+        assert (posted.status, browser.left_for) == (400, None)
+    page = await browser.get(
+        "/logout", {"client_id": client.client_id, "post_logout_redirect_uri": uri}
+    )
+    assert (page.status, browser.left_for) == (400, None)
+
+
+@pytest.mark.parametrize(
+    "value", ["https://evil.example", "//evil.example", "", "x", "\u00e9", "A" * 60_500, "..", "=="]
+)
+async def test_continue_leads_only_where_we_have_sealed_it_to(
+    sqlite_provider: Provider, value: str
+) -> None:
+    account = await sqlite_provider.create_user()
+    for path in ("/login", "/authorize/resume"):
+        browser = sqlite_provider.browser()
+        page = await browser.get(path, {"continue": value})
+        assert browser.left_for is None
+        assert page.status in ({200} if path == "/login" and not value else {400})
+    browser = sqlite_provider.browser()
+    page = await browser.get("/login")
+    form = {"username": account.username, "password": account.password, "continue": value}
+    await browser.submit(page, form, button="#login-submit")
+    assert browser.left_for is None
+    browser = sqlite_provider.browser()
+    await browser.post("/consent", {"continue": value, "decision": "approve"})
+    assert browser.left_for is None
+
+
+async def test_a_continuation_can_not_be_changed(sqlite_provider: Provider) -> None:
+    client = await sqlite_provider.create_client()
+    browser = sqlite_provider.browser()
+    page = await browser.get("/authorize", sqlite_provider.authorization_parameters(client))
+    sealed = page.forms[0].fields["continue"]
+    for position in range(0, len(sealed), 29):
+        changed = sealed[:position] + ("A" if sealed[position] != "A" else "B")
+        changed += sealed[position + 1 :]
+        assert (await browser.get("/login", {"continue": changed})).status == 400
+    assert (await browser.get("/login", {"continue": sealed})).status == 200
+
+
+@pytest.mark.parametrize("mode", ["query", "form_post"])
+@pytest.mark.parametrize(
+    "state",
+    [
+        "'\"><script>alert(1)</script>",
+        "&code=evil&iss=evil",
+        "%0d%0aSet-Cookie: x=y",
+        "#fragment",
+        "\u00e9\u2028\U0001f600",
+        " +%2B",
+        "</form><form action=//evil.example>",
+        "{{7*7}}",
+    ],
+)
+async def test_state_comes_back_as_it_was_and_as_nothing_else(
+    sqlite_provider: Provider, state: str, mode: str
+) -> None:
+    client = await sqlite_provider.create_client()
+    browser = sqlite_provider.browser()
+    parameters = sqlite_provider.authorization_parameters(
+        client, state=state, prompt="none", response_mode=mode
+    )
+    page = await browser.get("/authorize", parameters)
+
+    if mode == "query":
+        assert browser.left_for is not None
+        answer = sqlite_provider.answer_in(browser.left_for)
+    else:
+        (form,) = page.forms
+        answer = form.fields
+        assert form.action == parameters["redirect_uri"]
+        assert "<script>alert" not in page.text
+    assert answer["state"] == state
+    assert answer["error"] == "login_required"
+    assert "code" not in answer
+    assert "x" not in browser.http.cookies
+
+
+@pytest.mark.parametrize("name", ["state", "nonce", "redirect_uri", "scope", "login_hint", "junk"])
+@pytest.mark.parametrize("escape", ["%0d%0a", "%0a", "%0d", "%00", "%7f", "%1b"])
+async def test_control_characters_are_refused_in_every_parameter(
+    sqlite_provider: Provider, name: str, escape: str
+) -> None:
+    client = await sqlite_provider.create_client()
+    parameters = httpx.QueryParams(sqlite_provider.authorization_parameters(client))
+    query = f"{parameters.remove(name)}&{name}=a{escape}Set-Cookie:%20x=y"
+
+    response = await sqlite_provider.http.get(f"/authorize?{query}")
+
+    assert response.status_code == 400
+    assert "location" not in response.headers
+    assert "x=y" not in str(response.headers)
+
+
+async def _pages(browser: Browser, provider: Provider, client: TestClient) -> list[httpx.Response]:
+    account: Account = await provider.create_user()
+    await provider.authorize(browser, client, account)
+    await browser.get("/")
+    await browser.get("/logout")
+    await browser.get("/nowhere")
+    await browser.get("/authorize")
+    await browser.get(
+        "/authorize", provider.authorization_parameters(client, response_mode="form_post")
+    )
+    return [r for r in browser.history if "text/html" in r.headers.get("content-type", "")]
+
+
+async def test_no_page_may_be_framed_stored_or_run_foreign_scripts(
+    sqlite_provider: Provider,
+) -> None:
+    client = await sqlite_provider.create_client()
+    browser = sqlite_provider.browser()
+    browser.http.headers["Accept"] = "text/html"
+
+    pages = await _pages(browser, sqlite_provider, client)
+
+    assert len(pages) >= 7
+    for page in pages:
+        policy = dict(
+            directive.strip().partition(" ")[::2]
+            for directive in page.headers["content-security-policy"].split(";")
+        )
+        assert policy["frame-ancestors"] == "'none'"
+        assert policy["default-src"] == "'none'"
+        assert policy["base-uri"] == "'none'"
+        assert policy.get("script-src", "'self'") == "'self'"
+        assert "unsafe" not in page.headers["content-security-policy"]
+        assert page.headers["x-frame-options"] == "DENY"
+        assert page.headers["cache-control"] == "no-store"
+        assert page.headers["x-content-type-options"] == "nosniff"
+        assert page.headers["referrer-policy"] in {"no-referrer", "same-origin"}
+
+
+@pytest.mark.parametrize(
+    "length", ["9" * 30, "9" * 5_000, "-1", "\u00b2", "1e9", "0x10", "", "+5", " 7", "65537"]
+)
+async def test_a_declared_length_breaks_nothing(sqlite_provider: Provider, length: str) -> None:
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Content-Length": length.encode("latin-1"),
+    }
+    response = await sqlite_provider.http.post("/token", content=b"a=b", headers=headers)
+
+    assert response.status_code in {400, 401, 413}
+    assert response.json()["error"] in {"invalid_request", "invalid_client"}
+
+
+@pytest.mark.parametrize("path", ["/token", "/login", "/consent", "/userinfo", "/revoke"])
+async def test_a_body_that_is_too_large_is_not_read(sqlite_provider: Provider, path: str) -> None:
+    sent = 0
+
+    async def endless() -> object:
+        nonlocal sent
+        for _ in range(1_000):
+            sent += 1
+            yield b"a" * 10_000
+
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    response = await sqlite_provider.http.post(path, content=endless(), headers=headers)  # type: ignore[arg-type]  # mypy wants an AsyncIterable of bytes, which it is
+
+    assert response.status_code == 413
+    assert sent < 20
+
+
+@pytest.mark.parametrize(
+    "max_age", ["0" * 5_000, "000000000001" + "9" * 20, "9" * 5_000, "999999999999", "-1", "1.5"]
+)
+async def test_an_absurd_max_age_is_the_clients_error(
+    sqlite_provider: Provider, max_age: str
+) -> None:
+    client = await sqlite_provider.create_client()
+    browser = sqlite_provider.browser()
+    await sqlite_provider.sign_in(client, await sqlite_provider.create_user(), browser)
+
+    await browser.get(
+        "/authorize", sqlite_provider.authorization_parameters(client, max_age=max_age)
+    )
+
+    assert browser.left_for is not None
+    assert sqlite_provider.answer_in(browser.left_for)["error"] == "invalid_request"
+
+
+async def test_static_files_are_ours_alone(sqlite_provider: Provider) -> None:
+    for path in (
+        "/static/../pages.py",
+        "/static/%2e%2e/pages.py",
+        "/static/..%2fpages.py",
+        "/static/%00",
+        "/static/%ff",
+        "/static//etc/passwd",
+        "/static/" + "a" * 5_000,
+        "/static/templates",
+        "/static/..\\pages.py",
+    ):
+        response = await sqlite_provider.http.get(path)
+        assert response.status_code == 404, path
+        assert "import" not in response.text
+
+
+async def test_behind_a_path_the_same_holds(
+    sqlite_backend: Backend, open_providers: OpenProvider
+) -> None:
+    provider: Provider = await open_providers(
+        sqlite_backend, issuer="http://127.0.0.1:8000/tenant/one"
+    )
+    for path in ("/tenant/one/login/", "/tenant/one/", "/tenant/one", "/tenant", "/login"):
+        response = await provider.http.get(f"http://127.0.0.1:8000{path}", headers=HOSTS)
+        assert EVIL not in response.text + response.headers.get("location", "")
+        assert response.status_code in {200, 404}

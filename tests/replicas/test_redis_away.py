@@ -1,0 +1,306 @@
+"""Redis hangs, stops, forgets, and comes back: what was revoked stays revoked throughout.
+
+The bound is this: from the answer to a revocation on, no replica accepts what was
+revoked. While announcements arrive they tell; a replica that has not heard its own
+heartbeat for SILENCE seconds asks the database instead; and where a revocation can not be
+announced it is answered LEARNT seconds later, when every replica has noticed or polled.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import httpx
+import pytest
+import redis
+
+from authsvc.storage.changes import SILENCE
+from authsvc.storage.revocations import COMPLETE, KEY_PREFIX
+from tests.conftest import Backend, OpenProvider
+from tests.provider import ORIGIN, Provider, TestClient, claims_of
+from tests.replicas.replicas import Replicas, seconds_until, until, watching
+from tests.servers import RedisServer
+
+LATENCY = 5.0
+"""Seconds that any request may take, whatever Redis does."""
+
+
+def _pause(server: RedisServer) -> None:
+    server.pause()
+
+
+def _stop(server: RedisServer) -> None:
+    server.stop()
+
+
+def _flush(server: RedisServer) -> None:
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+
+
+def _restart(server: RedisServer) -> None:
+    server.stop()
+    server.start()
+
+
+HARM = {"hangs": _pause, "stops": _stop, "is emptied": _flush, "comes back empty": _restart}
+AWAY = {"hangs": (_pause, RedisServer.resume), "stops": (_stop, RedisServer.start)}
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+async def _readiness(provider: Provider) -> tuple[int, str, str]:
+    response = await provider.http.get("/readyz")
+    document = response.json()
+    return response.status_code, document["status"], document["checks"]["redis"]["status"]
+
+
+async def _revoke_user(replicas: Replicas, user_id: str) -> None:
+    async with replicas.first.resources.database.transaction() as tx:
+        await replicas.first.resources.people.revoke_sessions(tx, user_id, ORIGIN)
+
+
+@pytest.mark.parametrize("harm", HARM.values(), ids=HARM.keys())
+async def test_what_was_revoked_before_stays_revoked_whatever_happens_to_redis(
+    replicas: Replicas, own_redis: RedisServer, harm: Callable[[RedisServer], None]
+) -> None:
+    client = await replicas.first.create_client()
+    revoked, living = await replicas.issue(client, 2)
+    await replicas.first.revoke(client, revoked)
+    assert await seconds_until(lambda: _is_bad_everywhere(replicas, client, revoked)) < 1
+
+    async with watching(replicas, client) as watch:
+        watch.revoked.append(revoked)
+        await asyncio.to_thread(harm, own_redis)
+        await asyncio.sleep(2 * SILENCE)  # the time in which replicas notice, and poll
+
+    assert watch.accepted == []
+    assert watch.slowest < LATENCY
+    assert await replicas.is_good_everywhere(client, living)
+
+
+@pytest.mark.parametrize("harm", HARM.values(), ids=HARM.keys())
+async def test_what_is_revoked_the_moment_redis_comes_to_harm_is_accepted_nowhere_once_answered(
+    replicas: Replicas, own_redis: RedisServer, harm: Callable[[RedisServer], None]
+) -> None:
+    client = await replicas.first.create_client()
+    tokens = await replicas.issue(client, 4)
+    answered: list[float] = []
+
+    async with watching(replicas, client) as watch:
+        await asyncio.to_thread(harm, own_redis)
+        # At once, while some replicas still take themselves to be live, and then later.
+        for number, token in enumerate(tokens):
+            begun = time.monotonic()
+            response = await replicas.providers[number % 3].revoke(client, token)
+            answered.append(time.monotonic() - begun)
+            assert response.status_code == 200
+            watch.revoked.append(token)
+
+    _say(f"answered after {[round(seconds, 2) for seconds in answered]} s")
+    assert watch.accepted == []
+    assert max(answered) < LATENCY
+    assert watch.slowest < LATENCY
+
+
+@pytest.mark.parametrize(("harm", "mend"), AWAY.values(), ids=AWAY.keys())
+async def test_without_redis_everything_is_served_degraded_and_it_recovers_by_itself(
+    replicas: Replicas,
+    own_redis: RedisServer,
+    harm: Callable[[RedisServer], None],
+    mend: Callable[[RedisServer], None],
+) -> None:
+    client, account = await replicas.first.create_client(), await replicas.first.create_user()
+    tokens = await replicas.first.sign_in(client, account)
+    await asyncio.to_thread(harm, own_redis)
+    await replicas.until_live(False)
+
+    for replica in replicas.providers:
+        assert await _readiness(replica) == (200, "ok", "degraded")
+        tokens = await _served(replica, client, tokens)
+    revoked, kept = await replicas.issue(client, 2)
+    assert (await replicas.first.revoke(client, revoked)).status_code == 200
+    for replica in replicas.providers:
+        assert (await replica.introspect(client, revoked))["active"] is False
+        assert (await replica.introspect(client, kept))["active"] is True
+
+    async with watching(replicas, client) as watch:
+        watch.revoked.append(revoked)
+        await asyncio.to_thread(mend, own_redis)
+        await replicas.until_live()
+    assert watch.accepted == []
+    for replica in replicas.providers:
+        assert await _readiness(replica) == (200, "ok", "ok")
+        tokens = await _served(replica, client, tokens)
+    # Announcements arrive again, and the shared list holds what it could not be told.
+    await replicas.first.revoke(client, kept)
+    assert await seconds_until(lambda: _is_bad_everywhere(replicas, client, kept)) < 1
+    for token in (revoked, kept):
+        entry = f"{KEY_PREFIX}token:{claims_of(token)['jti']}"
+        await until(partial(_shared, own_redis, entry))
+
+
+async def _served(replica: Provider, client: TestClient, tokens: dict[str, str]) -> dict[str, str]:
+    """Do what clients do, each within bounds; return the tokens of the refresh."""
+    account = await replica.create_user()
+    async with asyncio.timeout(4 * LATENCY):
+        assert (await replica.userinfo(tokens["access_token"])).status_code == 200
+        assert (await replica.introspect(client, tokens["access_token"]))["active"] is True
+        await replica.sign_in(client, account)
+        refreshed: httpx.Response = await replica.refresh(client, tokens["refresh_token"])
+    assert refreshed.status_code == 200
+    renewed: dict[str, str] = refreshed.json()
+    return renewed
+
+
+async def _is_bad_everywhere(replicas: Replicas, client: TestClient, token: str) -> bool:
+    return not await replicas.is_good_anywhere(client, token)
+
+
+def _shared(server: RedisServer, key: str) -> bool:
+    with redis.Redis.from_url(server.url) as client:
+        return bool(client.exists(key))
+
+
+async def test_a_person_revoked_while_redis_hangs_is_out_everywhere(
+    replicas: Replicas, own_redis: RedisServer
+) -> None:
+    client, account = await replicas.first.create_client(), await replicas.first.create_user()
+    signed_in = [await replicas.first.sign_in(client, account) for _ in range(3)]
+
+    async with watching(replicas, client) as watch:
+        own_redis.pause()
+        begun = time.monotonic()
+        await _revoke_user(replicas, account.id)
+        _say(f"a person is revoked after {time.monotonic() - begun:.2f} s")
+        watch.revoked += [tokens["access_token"] for tokens in signed_in]
+        await replicas.until_live(False)
+        own_redis.resume()
+        await replicas.until_live()
+
+    assert watch.accepted == []
+    for tokens in signed_in:
+        response = await replicas.providers[2].refresh(client, tokens["refresh_token"])
+        assert response.json()["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize("harm", [_flush, _restart])
+async def test_a_redis_that_has_forgotten_the_list_is_given_it_again(
+    replicas: Replicas, own_redis: RedisServer, harm: Callable[[RedisServer], None]
+) -> None:
+    client = await replicas.first.create_client()
+    tokens = await replicas.issue(client, 3)
+    for token in tokens:
+        await replicas.first.revoke(client, token)
+    keys = [f"{KEY_PREFIX}token:{claims_of(token)['jti']}" for token in tokens]
+    await until(lambda: all(_shared(own_redis, key) for key in (*keys, COMPLETE)))
+
+    await asyncio.to_thread(harm, own_redis)
+
+    await until(lambda: _shared(own_redis, COMPLETE))
+    # Whoever reads that the list is whole finds it whole.
+    assert all(_shared(own_redis, key) for key in keys)
+
+
+async def test_registries_are_current_at_the_next_request_while_redis_is_away(
+    replicas: Replicas, own_redis: RedisServer
+) -> None:
+    await replicas.first.create_role("role", "orders:read")
+    client = await replicas.first.create_client(roles=["role"])
+    (token,) = await replicas.issue(client)
+    for replica in replicas.providers:
+        assert (await replica.introspect(client, token))["permissions"] == ["orders:read"]
+    own_redis.stop()
+    await replicas.until_live(False)
+
+    roles = replicas.first.resources.role_administration
+    async with replicas.first.resources.database.transaction() as tx:
+        await roles.deny(tx, "role", "orders:read", ORIGIN)
+
+    for replica in replicas.providers:
+        assert (await replica.introspect(client, token))["permissions"] == []
+
+
+async def test_a_replica_starts_without_redis_and_joins_when_it_is_there(
+    own_redis: RedisServer, frail_backend: Backend, open_providers: OpenProvider
+) -> None:
+    own_redis.stop()
+    replicas = Replicas([await open_providers(frail_backend) for _ in range(2)])
+    client = await replicas.first.create_client()
+    (token,) = await replicas.issue(client)
+    await replicas.first.revoke(client, token)
+    assert await _is_bad_everywhere(replicas, client, token)
+
+    await asyncio.to_thread(own_redis.start)
+    await replicas.until_live()
+
+    assert await _is_bad_everywhere(replicas, client, token)
+    await until(lambda: _shared(own_redis, f"{KEY_PREFIX}token:{claims_of(token)['jti']}"))
+
+
+async def test_what_a_replica_revokes_that_alone_lost_redis_is_accepted_nowhere_once_answered(
+    own_redis: RedisServer, frail_backend: Backend, open_providers: OpenProvider
+) -> None:
+    async with _Line(own_redis.url) as line:
+        cut_off = Backend("postgres+redis", frail_backend.database_url, line.url)
+        replicas = Replicas([await open_providers(cut_off), await open_providers(frail_backend)])
+        await replicas.until_live()
+        client = await replicas.first.create_client()
+        (token,) = await replicas.issue(client)
+        line.cut()
+        await until(lambda: not replicas.first.resources.changes.live)
+        assert replicas.others[0].resources.changes.live
+
+        async with watching(replicas, client) as watch:
+            await replicas.first.revoke(client, token)
+            watch.revoked.append(token)
+            assert replicas.others[0].resources.changes.live
+
+    assert watch.accepted == []
+
+
+class _Line:
+    """A line to Redis that can be cut: a proxy that copies bytes both ways."""
+
+    def __init__(self, url: str) -> None:
+        self._target = httpx.URL(url)
+        self._writers: list[asyncio.StreamWriter] = []
+        self._server: asyncio.Server | None = None
+        self.url = ""
+
+    async def __aenter__(self) -> "_Line":
+        self._server = await asyncio.start_server(self._copy, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        self.url = str(self._target.copy_with(port=port))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cut()
+
+    def cut(self) -> None:
+        """Refuse new connections and end those that are open."""
+        if self._server is not None:
+            self._server.close()
+        for writer in self._writers:
+            writer.close()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection(self._target.host, self._target.port)
+        self._writers += [writer, there[1]]
+        pairs: list[Awaitable[None]] = [_pump(reader, there[1]), _pump(there[0], writer)]
+        await asyncio.gather(*pairs)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
