@@ -7,6 +7,18 @@ import httpx
 from tests.browser import Browser, Page
 from tests.provider import Account
 
+ODD_TEXTS = [
+    "a b+c%20d&e=f#g?h/i",
+    "\"'<>\\`{}|^~",
+    "é ü ß 漢字 🙂 \u202e",
+    "=&=&==",
+    "%00%zz",
+    " ",
+    "+",
+    "a" * 4_096,
+]
+"""Values that must come back to the client exactly as it sent them."""
+
 _PUBLIC_TEXT = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]+")
 
 

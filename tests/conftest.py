@@ -4,6 +4,7 @@ import asyncio
 import base64
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,11 +79,17 @@ async def _prepare(database_url: str) -> None:
         await resources.key_rotation.ensure_first_keys(tx, Origin("test"))
 
 
+def _prepare_now(database_url: str) -> None:
+    """Prepare the database on a loop of its own: the test that asks may have one running."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(_prepare(database_url))).result()
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file that is ready to be copied."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    asyncio.run(_prepare(f"sqlite:///{path}"))
+    _prepare_now(f"sqlite:///{path}")
     return path
 
 
@@ -90,7 +97,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres_template(postgres_server: PostgresServer) -> str:
     """The name of a PostgreSQL database that is ready to be copied."""
     url = postgres_server.create_database()
-    asyncio.run(_prepare(url))
+    _prepare_now(url)
     return url.rpartition("/")[2]
 
 

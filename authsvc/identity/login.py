@@ -10,7 +10,7 @@ carries a device cookie and is counted by itself alone, so no attack keeps it ou
 
 import hmac
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from authsvc.clock import Clock
 from authsvc.identity.browser_sessions import BrowserSessions
@@ -22,7 +22,7 @@ from authsvc.storage.audit import AuditLog, Origin
 from authsvc.storage.database import Database, Transaction
 from authsvc.storage.login_attempts import (
     count_attempt,
-    find_open_at,
+    find_closed_until,
     forget_attempts,
     take_back_attempt,
 )
@@ -160,6 +160,8 @@ class Login:
 
     async def _count(self, tx: Transaction, buckets: list[_Bucket]) -> None:
         now = self._clock.now()
+        # Looked at before anything is locked: a flood at a closed door stays cheap.
+        await self._check_open(tx, buckets, now)
         for bucket in buckets:
             counted = await count_attempt(
                 tx,
@@ -170,15 +172,15 @@ class Login:
                 window=self._limits.window,
             )
             if not counted:
-                open_at = await find_open_at(tx, bucket.key)
-                wait = (open_at - now).total_seconds() if open_at else 0
                 # Raised inside the transaction: what was counted before is rolled back, so
                 # that knocking on a closed door keeps no other door closed.
-                raise TooManyRequests(
-                    "Too many wrong passwords: wait a little before the next attempt",
-                    detail="login throttled",
-                    retry_after=max(1, int(wait) + 1),
-                )
+                await self._check_open(tx, [bucket], now)
+                raise _delayed(timedelta())
+
+    async def _check_open(self, tx: Transaction, buckets: list[_Bucket], now: datetime) -> None:
+        closed_until = await find_closed_until(tx, [bucket.key for bucket in buckets], now=now)
+        if closed_until is not None:
+            raise _delayed(closed_until - now)
 
     async def _failed(self, user: User | None, right: bool, origin: Origin) -> None:
         reason = "unknown" if user is None else "disabled" if right else "password"
@@ -258,6 +260,14 @@ class Login:
     def _sign(self, device_id: str, user_id: str, password_hash: str | None) -> str:
         content = f"{device_id}\n{user_id}\n{password_hash}".encode("utf-8", "replace")
         return hmac.digest(self._device_key, content, "sha256").hex()
+
+
+def _delayed(wait: timedelta) -> TooManyRequests:
+    return TooManyRequests(
+        "Too many wrong passwords: wait a little before the next attempt",
+        detail="login throttled",
+        retry_after=int(wait.total_seconds()) + 1,
+    )
 
 
 def _is_the_same(now: User, before: User) -> bool:

@@ -18,13 +18,12 @@ from sqlalchemy import select
 
 from authsvc.logs import get_logger
 from authsvc.storage.database import Database, Transaction
-from authsvc.storage.redis import REDIS_ERRORS, RedisClient, check_not_cancelled
+from authsvc.storage.redis import REDIS_ERRORS, RedisClient, check_not_cancelled, database_number
 from authsvc.storage.schema import registry_versions
 from authsvc.storage.upsert import insert_into
 
 log = get_logger(__name__)
 
-CHANNEL = "authsvc:changes"
 HEARTBEAT = 0.2
 """Seconds between heartbeats."""
 SILENCE = 0.8
@@ -43,6 +42,8 @@ class Changes:
     def __init__(self, database: Database, redis: RedisClient | None) -> None:
         self._database = database
         self._redis = redis
+        # Channels know no database numbers: two installations on one Redis stay apart.
+        self.channel = f"authsvc:changes:{database_number(redis) if redis else 0}"
         self._versions: dict[str, int] = {}
         self._watchers: dict[str, Callable[[], None]] = {}
         self._listeners: dict[str, Callable[[Any], None]] = {}
@@ -94,7 +95,7 @@ class Changes:
         if self._redis is None:
             return
         try:
-            await self._redis.publish(CHANNEL, orjson.dumps(message))
+            await self._redis.publish(self.channel, orjson.dumps(message))
         except REDIS_ERRORS as error:
             log.warning("announcement_failed", error=type(error).__name__)
             # Others may hear their heartbeat still, and trust their memory. What was changed
@@ -132,14 +133,14 @@ class Changes:
     async def _hear(self, redis: RedisClient) -> None:
         pubsub = redis.pubsub()
         try:
-            await pubsub.subscribe(CHANNEL)
+            await pubsub.subscribe(self.channel)
             synced, beat_at = False, 0.0
             while True:
                 check_not_cancelled()
                 if time.monotonic() - beat_at >= HEARTBEAT:
                     beat_at = time.monotonic()
                     beat = {"beat": self._identity, "at": beat_at}
-                    await redis.publish(CHANNEL, orjson.dumps(beat))
+                    await redis.publish(self.channel, orjson.dumps(beat))
                 received = await pubsub.get_message(
                     ignore_subscribe_messages=True, timeout=HEARTBEAT
                 )

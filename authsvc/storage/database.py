@@ -84,20 +84,20 @@ class Transaction:
             raise unavailable(error) from error
 
     async def run_after_commit(self) -> None:
-        """Await the callbacks in the order in which they were given.
+        """Await the callbacks, all at once: none waits for what another waits for.
 
         All of them, even when the caller is cancelled meanwhile, and whatever one of them
         raises: the change is durable, so it is neither undone nor reported as failed.
         """
         if self._after_commit:
-            await asyncio.shield(asyncio.ensure_future(self._run_callbacks()))
+            await asyncio.shield(asyncio.gather(*map(_run_callback, self._after_commit)))
 
-    async def _run_callbacks(self) -> None:
-        for callback in self._after_commit:
-            try:
-                await callback()
-            except Exception:
-                log.exception("after_commit_failed")
+
+async def _run_callback(callback: AfterCommit) -> None:
+    try:
+        await callback()
+    except Exception:
+        log.exception("after_commit_failed")
 
 
 class Database:

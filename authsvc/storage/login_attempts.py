@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import case, delete, literal, select, update
+from sqlalchemy import case, delete, func, literal, select, update
 
 from authsvc.storage.database import Transaction
 from authsvc.storage.schema import Instant, login_attempts
@@ -57,13 +57,17 @@ async def count_attempt(
     return rows.first() is not None
 
 
-async def find_open_at(tx: Transaction, bucket_hash: bytes) -> datetime | None:
-    """Return when the bucket opens, or None when nothing was counted in it."""
+async def find_closed_until(
+    tx: Transaction, bucket_hashes: Sequence[bytes], *, now: datetime
+) -> datetime | None:
+    """Return when the last of the buckets opens, or None when all are open."""
     rows = await tx.execute(
-        select(login_attempts.c.blocked_until).where(login_attempts.c.bucket_hash == bucket_hash)
+        select(func.max(login_attempts.c.blocked_until, type_=Instant)).where(
+            login_attempts.c.bucket_hash.in_(bucket_hashes), login_attempts.c.blocked_until > now
+        )
     )
-    blocked_until: datetime | None = rows.scalar()
-    return blocked_until
+    closed_until: datetime | None = rows.scalar()
+    return closed_until
 
 
 async def take_back_attempt(tx: Transaction, bucket_hash: bytes) -> None:

@@ -31,6 +31,13 @@ def check_not_cancelled() -> None:
         raise asyncio.CancelledError
 
 
+def database_number(redis: RedisClient) -> int:
+    """Return the number of the database that the client uses."""
+    if isinstance(redis, RedisCluster):
+        return 0
+    return int(redis.connection_pool.connection_kwargs.get("db") or 0)
+
+
 def open_redis(url: str) -> RedisClient:
     """Return a client for ``url``; nothing is connected yet.
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 
 from authsvc.storage.database import Transaction
 from authsvc.storage.identifiers import new_id
-from authsvc.storage.schema import sessions, users
+from authsvc.storage.schema import authorization_codes, sessions, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +105,18 @@ async def hold_session(tx: Transaction, session_id: str) -> Session | None:
     Whoever issues something on a session holds it: who ends the session waits, and then
     sees what was issued.
     """
-    row = (
-        await tx.execute(
-            select(*_COLUMNS)
-            .where(sessions.c.id == session_id, sessions.c.ended_at.is_(None))
-            .with_for_update(read=True)
-        )
-    ).first()
-    return None if row is None else Session(*row)
+    return await _hold(tx, sessions.c.id == session_id)
+
+
+async def hold_session_of_code(tx: Transaction, code_hash: bytes) -> Session | None:
+    """Hold, as ``hold_session`` does, the session on which an authorization code was issued.
+
+    To be done before the code is spent: who ends a session takes its row before its codes,
+    and in the other order the two would wait for each other.
+    """
+    codes = authorization_codes.c
+    session_id = select(codes.session_id).where(codes.code_hash == code_hash).scalar_subquery()
+    return await _hold(tx, sessions.c.id == session_id)
 
 
 async def touch_session(tx: Transaction, session_id: str, *, now: datetime) -> None:
@@ -158,3 +162,9 @@ async def list_sessions(
     if after is not None:
         statement = statement.where(sessions.c.id > after)
     return [Session(*row) for row in await tx.execute(statement)]
+
+
+async def _hold(tx: Transaction, is_it: ColumnElement[bool]) -> Session | None:
+    held = select(*_COLUMNS).where(is_it, sessions.c.ended_at.is_(None)).with_for_update(read=True)
+    row = (await tx.execute(held)).first()
+    return None if row is None else Session(*row)

@@ -31,8 +31,7 @@ class LogoutEndpoints:
         if request.method == "POST":
             form = await form_parameters(request)
             await read_logout_request(self._edge.server, form)
-            location = f"{self._edge.base_path}/logout?{form.encode()}"
-            return RedirectResponse(location, status_code=303, headers=NO_STORE)
+            return self._as_get(form)
         parameters = query_parameters(request)
         logout = await read_logout_request(self._edge.server, parameters)
         async with self._database.transaction() as tx:
@@ -47,21 +46,27 @@ class LogoutEndpoints:
         return self._page(request, parameters, logout, browser)
 
     async def confirm(self, request: Request) -> Response:
-        """``POST /logout/confirm``: the person said yes."""
+        """``POST /logout/confirm``: the person said yes.
+
+        Without a session cookie it may come from another site. So a GET, with which the
+        cookie comes if there is one, tells whether anybody is signed in.
+        """
         form = await form_parameters(request)
         logout = await read_logout_request(self._edge.server, form)
         async with self._database.transaction() as tx:
             browser = await self._edge.find_browser(tx, request)
-            confirmed = browser is not None and self._edge.forms.check(
-                request, form.get("csrf_token"), _form(browser)
+            if browser is None:
+                return self._as_get(form)
+            if not self._edge.forms.check(request, form.get("csrf_token"), _form(browser)):
+                return self._page(request, form, logout, browser, error=_STALE, status=400)
+            await end_browser_session(
+                self._edge.server, tx, browser, logout.client, _origin(request, browser)
             )
-            if browser is not None and confirmed:
-                await end_browser_session(
-                    self._edge.server, tx, browser, logout.client, _origin(request, browser)
-                )
-        if browser is not None and not confirmed:
-            return self._page(request, form, logout, browser, error=_STALE, status=400)
-        return self._done(logout, ended=confirmed)
+        return self._done(logout, ended=True)
+
+    def _as_get(self, form: Parameters) -> Response:
+        location = f"{self._edge.base_path}/logout?{form.without('csrf_token').encode()}"
+        return RedirectResponse(location, status_code=303, headers=NO_STORE)
 
     def _done(self, logout: LogoutRequest, *, ended: bool) -> Response:
         """Return the answer when nobody is signed in here any more.

@@ -267,8 +267,9 @@ async def test_a_token_for_a_declared_resource_carries_its_permissions_alone(
 ) -> None:
     declared = {"https://orders.example": ["orders"], "https://audit.example": ["audit"]}
     provider = await open_providers(sqlite_backend, resources=declared)
-    client, account = await _holder(provider, "user")
+    _, account = await _holder(provider, "user")
     assert account
+    client = await provider.create_client(resources=["https://orders.example"])
 
     tokens = await provider.sign_in(client, account, resource="https://orders.example")
     machine = await provider.token(

@@ -66,10 +66,12 @@ async def forgeries(provider: Provider, genuine: str) -> dict[str, str]:
     key = await signing_key(provider)
     foreign = ec.generate_private_key(ec.SECP256R1())
     foreign_jwk = {**implementation("ES256").to_jwk(foreign.public_key(), as_dict=True)}
+    odd_kids: list[Any] = ["", [], {}, 1, "../../etc/passwd", "' OR 1=1"]
+    odd_algs: list[Any] = ["none", "None", "NONE", "nOnE", "", None, [], {}, 1, "ES256K", "ES384"]
     rsa_kid = (await signing_key(provider, "RS256")).kid
     forged = {
         f"alg {alg!r}, {kind}": f"{assemble({**header, 'alg': alg}, claims)}.{end}"
-        for alg in ("none", "None", "NONE", "nOnE", "", None, [], {}, 1, "ES256K", "ES384")
+        for alg in odd_algs
         for kind, end in (("unsigned", ""), ("with a signature", signature))
     }
     forged |= {
@@ -79,9 +81,9 @@ async def forgeries(provider: Provider, genuine: str) -> dict[str, str]:
         for alg in ("HS256", "ES256")
         for number, form in enumerate(public_forms(key))
     }
-    own = {"a foreign key": {}, "kid of another key": {"kid": rsa_kid}}
+    own: dict[str, dict[str, Any]] = {"a foreign key": {}, "kid of another key": {"kid": rsa_kid}}
     own |= {"an unknown kid": {"kid": "unknown"}, "no kid": {"kid": None}}
-    own |= {f"kid {kid!r}": {"kid": kid} for kid in ("", [], {}, 1, "../../etc/passwd", "' OR 1=1")}
+    own |= {f"kid {kid!r}": {"kid": kid} for kid in odd_kids}
     own |= {"jwk": {"jwk": foreign_jwk}, "jwk and kid": {"jwk": foreign_jwk, "kid": "mine"}}
     own |= {name: {name: "https://evil.example/keys"} for name in ("jku", "x5u")}
     own |= {"x5c": {"x5c": ["MIIB"]}, "crit": {"crit": ["exp"]}, "b64": {"b64": False}}

@@ -203,9 +203,9 @@ async def test_a_body_of_another_type_is_not_read(
     body = urlencode({"grant_type": "client_credentials"})
     before = await count_rows(sqlite_provider)
     for path in ("/token", "/introspect", "/revoke", "/login", "/consent", "/logout/confirm"):
-        headers = {} if content_type is None else {"Content-Type": content_type.encode()}
+        headers = {} if content_type is None else {b"Content-Type": content_type.encode()}
         response = await sqlite_provider.http.post(
-            path, content=body, headers=headers, auth=client.auth or ()
+            path, content=body, headers=headers, auth=client.auth or httpx.USE_CLIENT_DEFAULT
         )
         assert response.status_code == 400, path
     assert await count_rows(sqlite_provider) == before
@@ -251,7 +251,7 @@ async def test_a_malformed_authorization_header_is_invalid_client(
         response = await sqlite_provider.http.post(
             path,
             data={"grant_type": "client_credentials", "token": "x"},
-            headers={"Authorization": header.encode("latin-1")},
+            headers={b"Authorization": header.encode("latin-1")},
         )
         assert response.status_code == 401, response.text
         assert response.json()["error"] == "invalid_client"
@@ -345,7 +345,10 @@ async def test_a_body_that_is_not_well_formed_is_refused(
     before = await count_rows(sqlite_provider)
     for path in ("/token", "/introspect", "/revoke"):
         response = await sqlite_provider.http.post(
-            path, content=raw, headers={"Content-Type": FORM}, auth=client.auth or ()
+            path,
+            content=raw,
+            headers={"Content-Type": FORM},
+            auth=client.auth or httpx.USE_CLIENT_DEFAULT,
         )
         assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
     assert await count_rows(sqlite_provider) == before

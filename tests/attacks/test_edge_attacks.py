@@ -1,5 +1,6 @@
 """What wraps requests and answers: hosts, redirects, headers, frames, methods, lengths."""
 
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import httpx
@@ -244,8 +245,8 @@ async def test_no_page_may_be_framed_stored_or_run_foreign_scripts(
 )
 async def test_a_declared_length_breaks_nothing(sqlite_provider: Provider, length: str) -> None:
     headers = {
-        "Content-Type": "application/x-www-form-urlencoded",
-        "Content-Length": length.encode("latin-1"),
+        b"Content-Type": b"application/x-www-form-urlencoded",
+        b"Content-Length": length.encode("latin-1"),
     }
     response = await sqlite_provider.http.post("/token", content=b"a=b", headers=headers)
 
@@ -257,14 +258,14 @@ async def test_a_declared_length_breaks_nothing(sqlite_provider: Provider, lengt
 async def test_a_body_that_is_too_large_is_not_read(sqlite_provider: Provider, path: str) -> None:
     sent = 0
 
-    async def endless() -> object:
+    async def endless() -> AsyncIterator[bytes]:
         nonlocal sent
         for _ in range(1_000):
             sent += 1
             yield b"a" * 10_000
 
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    response = await sqlite_provider.http.post(path, content=endless(), headers=headers)  # type: ignore[arg-type]  # mypy wants an AsyncIterable of bytes, which it is
+    response = await sqlite_provider.http.post(path, content=endless(), headers=headers)
 
     assert response.status_code == 413
     assert sent < 20

@@ -30,18 +30,20 @@ async def access_token(sqlite_provider: Provider, client: TestClient) -> str:
 
 
 async def _admin(provider: Provider, token: str) -> httpx.Response:
-    headers = {"Authorization": f"Bearer {token}".encode()}
+    headers = {b"Authorization": f"Bearer {token}".encode()}
     return await provider.http.get("/admin/v1/users", headers=headers)
 
 
 async def _refusals(provider: Provider, client: TestClient, token: str) -> list[str]:
     """Return where the token was not refused as it should."""
-    headers = {"Authorization": f"Bearer {token}".encode()}
+    headers = {b"Authorization": f"Bearer {token}".encode()}
     userinfo, posted, admin, introspected, revoked = await asyncio.gather(
         provider.http.get("/userinfo", headers=headers),
         provider.http.post("/userinfo", data={"access_token": token}),
         _admin(provider, token),
-        provider.http.post("/introspect", data={"token": token}, auth=client.auth or ()),
+        provider.http.post(
+            "/introspect", data={"token": token}, auth=client.auth or httpx.USE_CLIENT_DEFAULT
+        ),
         provider.revoke(client, token),
     )
     wrong = []

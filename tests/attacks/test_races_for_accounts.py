@@ -9,7 +9,7 @@ import pytest
 from authsvc.protocol.errors import Conflict, NotFound, OAuthError
 from authsvc.storage.audit import Origin
 from authsvc.storage.consents import find_consent, save_consent
-from authsvc.storage.sessions import find_session_by_id, list_sessions, touch_session
+from authsvc.storage.sessions import hold_session, list_sessions, touch_session
 from tests.conftest import Backend, OpenProvider
 from tests.provider import ORIGIN, Account, Provider, TestClient
 
@@ -231,7 +231,7 @@ async def test_a_session_that_ended_is_not_revived_by_a_touch(provider: Provider
     await asyncio.gather(*(touch() for _ in range(10)), end(), *(touch() for _ in range(10)))
 
     async with provider.resources.database.reading() as tx:
-        assert await find_session_by_id(tx, session.id) is None
+        assert await hold_session(tx, session.id) is None
 
 
 async def test_roles_assigned_and_taken_away_at_once_end_as_one_of_both(provider: Provider) -> None:

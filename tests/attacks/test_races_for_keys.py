@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sys
-from asyncio.subprocess import PIPE
 from collections import Counter
 from pathlib import Path
 from uuid import uuid4

@@ -47,4 +47,4 @@ def parameter(url: str, name: str) -> str:
     found = re.search(rf"[?&]{name}=([^&]*)", url)
     if found is None:
         raise RuntimeError(f"no {name} in {url}")
-    return found[1]
+    return str(found[1])

@@ -39,7 +39,7 @@ async def test_prompt_none_answers_without_a_page(provider: Provider) -> None:
 
 
 async def test_prompt_none_says_what_is_missing(sqlite_provider: Provider) -> None:
-    client, account, browser, _ = await arrange(sqlite_provider)
+    client, _, browser, _ = await arrange(sqlite_provider)
     stranger = sqlite_provider.browser()
     await visit(sqlite_provider, stranger, client, prompt="none")
     assert answered(sqlite_provider, stranger)["error"] == "login_required"
@@ -91,6 +91,21 @@ async def test_a_prompt_is_not_answered_by_a_sign_in_in_another_browser(
     sealed = page.forms[0].fields["continue"]
     sqlite_provider.clock.move(seconds=1)
     await sqlite_provider.authorize(browser, client, account, prompt="login")
+    page = await browser.get("/authorize/resume", {"continue": sealed})
+    assert page.has("#login-submit")
+
+
+async def test_a_sign_in_answers_its_prompt_for_ten_minutes_and_no_longer(
+    sqlite_provider: Provider,
+) -> None:
+    client, account, browser, _ = await arrange(sqlite_provider)
+    page = await visit(sqlite_provider, browser, client, prompt="login")
+    sealed = page.forms[0].fields["continue"]
+    await log_in(browser, page, account)
+    sqlite_provider.clock.move(minutes=9)
+    await browser.get("/authorize/resume", {"continue": sealed})
+    assert "code" in answered(sqlite_provider, browser)
+    sqlite_provider.clock.move(minutes=2)
     page = await browser.get("/authorize/resume", {"continue": sealed})
     assert page.has("#login-submit")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.answers import check_error
+from tests.answers import approve, check_error, log_in
 from tests.provider import ORIGIN, Provider, claims_of
 
 ORDERS, MAILS, NOBODYS = (
@@ -124,7 +124,7 @@ async def test_a_resource_narrows_audience_and_permissions(
 ) -> None:
     provider = provider_of_resources
     await create_roles(provider)
-    client = await provider.create_client(roles=["chief"])
+    client = await provider.create_client(roles=["chief"], resources=[ORDERS, MAILS])
     response = await provider.token(client, grant_type="client_credentials", resource=resource)
     claims = claims_of(response.json()["access_token"])
     assert (claims["aud"], claims["permissions"]) == (audience, permissions)
@@ -135,12 +135,14 @@ async def test_a_person_grants_resources_and_the_client_narrows_them(
 ) -> None:
     provider = provider_of_resources
     await create_roles(provider)
-    client = await provider.create_client()
+    client = await provider.create_client(resources=[ORDERS, MAILS])
     account, browser = await provider.create_user(roles=["chief"]), provider.browser()
     parameters = provider.authorization_parameters(client, scope="offline_access")
-    await provider.authorize(browser, client, account, scope="offline_access")
     query: Any = [*parameters.items(), ("resource", ORDERS), ("resource", MAILS)]
-    await browser.get("/authorize", query)
+    page = await log_in(browser, await browser.get("/authorize", query), account)
+    assert ORDERS in page.text
+    assert MAILS in page.text
+    await approve(browser, page)
     assert browser.left_for is not None
     code = provider.answer_in(browser.left_for)["code"]
 
@@ -162,7 +164,8 @@ async def test_what_was_not_granted_is_not_had_at_the_token_endpoint(
     provider_of_resources: Provider,
 ) -> None:
     provider = provider_of_resources
-    client, account = await provider.create_client(), await provider.create_user()
+    client = await provider.create_client(resources=[ORDERS, MAILS])
+    account = await provider.create_user()
     for granted in (None, ORDERS):
         answer = await provider.authorize(provider.browser(), client, account, resource=granted)
         response = await provider.redeem(client, answer["code"], resource=MAILS)
@@ -173,31 +176,35 @@ async def test_with_openid_a_token_for_a_resource_is_good_for_userinfo_too(
     provider_of_resources: Provider,
 ) -> None:
     provider = provider_of_resources
-    client, account = await provider.create_client(), await provider.create_user()
-    tokens = await provider.sign_in(client, account, resource=ORDERS)
+    client = await provider.create_client(resources=[ORDERS])
+    tokens = await provider.sign_in(client, await provider.create_user(), resource=ORDERS)
     claims = claims_of(tokens["access_token"])
     assert claims["aud"] == [ORDERS, "http://127.0.0.1:8000"]
     assert (await provider.userinfo(tokens["access_token"])).status_code == 200
 
 
-async def test_a_resource_may_be_registered_for_one_client(sqlite_provider: Provider) -> None:
-    client = await sqlite_provider.create_client(resources=[ORDERS])
-    other = await sqlite_provider.create_client()
-    response = await sqlite_provider.token(client, grant_type="client_credentials", resource=ORDERS)
-    assert claims_of(response.json()["access_token"])["aud"] == ORDERS
-    response = await sqlite_provider.token(other, grant_type="client_credentials", resource=ORDERS)
-    check_error(response, 400, "invalid_target")
+async def test_a_resource_that_is_only_new_to_a_consent_is_asked_for(
+    provider_of_resources: Provider,
+) -> None:
+    provider = provider_of_resources
+    client = await provider.create_client(resources=[ORDERS, MAILS])
+    account, browser = await provider.create_user(), provider.browser()
+    await provider.sign_in(client, account, browser, resource=ORDERS)
+    for resource, asked in ((ORDERS, False), (MAILS, True)):
+        parameters = provider.authorization_parameters(client, resource=resource)
+        page = await browser.get("/authorize", parameters)
+        assert page.has("#consent-approve") is asked
 
 
 @pytest.mark.parametrize(
     "resource",
-    [NOBODYS, "orders", f"{ORDERS}#part", f"{ORDERS}/", "https://", ORDERS.upper(), "x:"],
+    [NOBODYS, MAILS, "orders", f"{ORDERS}#part", f"{ORDERS}/", "https://", ORDERS.upper(), "x:"],
 )
-async def test_an_unknown_resource_is_an_invalid_target(
+async def test_a_resource_that_is_not_registered_is_an_invalid_target(
     provider_of_resources: Provider, resource: str
 ) -> None:
     provider = provider_of_resources
-    client, browser = await provider.create_client(), provider.browser()
+    client, browser = await provider.create_client(resources=[ORDERS]), provider.browser()
     response = await provider.token(client, grant_type="client_credentials", resource=resource)
     check_error(response, 400, "invalid_target")
     parameters = provider.authorization_parameters(client, resource=resource)

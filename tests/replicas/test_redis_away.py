@@ -88,7 +88,7 @@ async def test_what_is_revoked_the_moment_redis_comes_to_harm_is_accepted_nowher
     replicas: Replicas, own_redis: RedisServer, harm: Callable[[RedisServer], None]
 ) -> None:
     client = await replicas.first.create_client()
-    tokens = await replicas.issue(client, 4)
+    tokens = await replicas.issue(client, 2)
     answered: list[float] = []
 
     async with watching(replicas, client) as watch:

@@ -7,9 +7,9 @@ import orjson
 import pytest
 from sqlalchemy import Connection, event, text
 
+from tests.attacks.journey import travel
 from tests.conftest import Backend, OpenProvider
 from tests.provider import Provider
-from tests.storage.journey import travel
 
 ROWS = 3_000
 # Read as a whole on purpose: few rows, kept in memory.
@@ -137,8 +137,8 @@ async def test_a_scan_of_a_large_table_would_be_found(busy: Provider) -> None:
 
 async def test_what_expired_is_found_by_an_index(busy: Provider) -> None:
     """Purging comes later, and must not read all there is."""
-    tables = ("sessions", "authorization_codes", "token_families", "revocations")
-    tables += ("login_attempts", "client_assertions", "idempotency_keys")
+    tables = ["sessions", "authorization_codes", "token_families", "revocations"]
+    tables += ["login_attempts", "client_assertions", "idempotency_keys"]
     async with busy.resources.database.engine.connect() as connection:
         for table in tables:
             statement = f"DELETE FROM {table} WHERE expires_at < now() + interval '5 minutes'"

@@ -10,9 +10,9 @@ import orjson
 from sqlalchemy import text
 
 from authsvc.storage.schema import metadata
+from tests.attacks.journey import Journey, travel
 from tests.conftest import Backend, OpenProvider
 from tests.provider import CHALLENGE, Provider
-from tests.storage.journey import Journey, travel
 
 
 def _forms_of(secret: bytes) -> Iterator[bytes]:

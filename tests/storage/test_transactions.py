@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from authsvc.protocol.errors import Conflict, InvalidGrant, ServerError, TemporarilyUnavailable
+from authsvc.protocol.errors import Conflict, InvalidGrant, TemporarilyUnavailable
 from authsvc.storage.authorization_codes import (
     AuthorizationCode,
     consume_authorization_code,
@@ -88,9 +88,7 @@ async def test_an_oauth_error_commits_where_it_is_an_answer(provider: Provider) 
     assert called == [1]
 
 
-@pytest.mark.parametrize(
-    "error", [ServerError("No"), TemporarilyUnavailable("No"), RuntimeError("broken")]
-)
+@pytest.mark.parametrize("error", [TemporarilyUnavailable("No"), RuntimeError("broken")])
 async def test_a_failure_of_ours_rolls_back_even_where_oauth_errors_commit(
     provider: Provider, error: Exception
 ) -> None:

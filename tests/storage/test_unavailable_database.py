@@ -73,7 +73,11 @@ async def _knock_everywhere(
         provider.redeem(client, "a-code"),
         provider.userinfo(tokens["access_token"]),
         provider.revoke(client, tokens["refresh_token"]),
-        http.post("/introspect", data={"token": tokens["access_token"]}, auth=client.auth or ()),
+        http.post(
+            "/introspect",
+            data={"token": tokens["access_token"]},
+            auth=client.auth or httpx.USE_CLIENT_DEFAULT,
+        ),
         browser.http.get("/authorize", params=provider.authorization_parameters(client)),
         browser.http.post("/login", data=form),
         browser.http.get("/jwks"),

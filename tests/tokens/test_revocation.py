@@ -10,8 +10,10 @@ from sqlalchemy import func, select, update
 
 from authsvc.storage.schema import revocations
 from tests.browser import Browser
-from tests.conftest import Backend, OpenProvider
+from tests.conftest import Backend, BackendName, OpenProvider
 from tests.provider import ORIGIN, Account, Provider, TestClient, claims_of
+
+MakeBackend = Callable[[BackendName], Backend]
 
 
 @dataclass
@@ -59,10 +61,16 @@ class Town:
         return {name for name in self.tokens if name.startswith("u")}
 
 
+@pytest.fixture(params=["sqlite", "postgres+redis"])
+def town_backend(request: pytest.FixtureRequest, make_backend: MakeBackend) -> Backend:
+    """Revocations asked of the database, and revocations kept in memory."""
+    return make_backend(request.param)
+
+
 @pytest.fixture
-async def town(backend: Backend, open_providers: OpenProvider) -> Town:
+async def town(town_backend: Backend, open_providers: OpenProvider) -> Town:
     """Everybody signed in everywhere, a second ago."""
-    provider = await open_providers(backend)
+    provider = await open_providers(town_backend)
     people = {name: await provider.create_user() for name in ("u1", "u2")}
     clients = {name: await provider.create_client() for name in ("c1", "c2")}
     browsers = {(user, s): provider.browser() for user in people for s in ("s1", "s2")}
@@ -77,7 +85,6 @@ async def town(backend: Backend, open_providers: OpenProvider) -> Town:
     for name, client in clients.items():
         response = await provider.token(client, grant_type="client_credentials")
         tokens[f"machine {name}"] = response.json()
-    # A role that hides its own kind: revoking a user must not hit a client of that name.
     provider.clock.move(seconds=1)
     return Town(provider, people, clients, browsers, tokens)
 

@@ -46,6 +46,15 @@ async def metadata_of(provider: Provider) -> dict[str, Any]:
     return metadata
 
 
+async def refusal_of(provider: Provider, **metadata: Any) -> str | None:
+    """Return the code with which a registration is refused, None when it is not."""
+    try:
+        await provider.create_client(**metadata)
+    except OAuthError as error:
+        return error.error
+    return None
+
+
 async def test_both_documents_are_the_same_and_may_be_cached(provider: Provider) -> None:
     one, other = await provider.http.get(OPENID), await provider.http.get(OAUTH)
     assert one.content == other.content
@@ -164,13 +173,8 @@ async def test_a_method_can_be_registered_if_and_only_if_it_is_listed(
     asking = metadata["introspection_endpoint_auth_methods_supported"]
     assert (method in asking) == (listed and method != "none")
     jwks = {"keys": [public_jwk("ES256")]} if method.endswith("key_jwt") else None
-    try:
-        await sqlite_provider.create_client(token_endpoint_auth_method=method, jwks=jwks)
-    except OAuthError as error:
-        assert not listed
-        assert error.error == "invalid_client_metadata"
-    else:
-        assert listed
+    refusal = await refusal_of(sqlite_provider, token_endpoint_auth_method=method, jwks=jwks)
+    assert refusal == (None if listed else "invalid_client_metadata")
 
 
 @pytest.mark.parametrize("alg", ALL_ALGORITHMS)
@@ -186,13 +190,8 @@ async def test_an_algorithm_can_be_registered_if_and_only_if_it_is_listed(
         ),
     ):
         listed = alg in metadata[listing]
-        try:
-            await sqlite_provider.create_client(**{member: alg})
-        except OAuthError as error:
-            assert not listed
-            assert error.error == "invalid_client_metadata"
-        else:
-            assert listed
+        refusal = await refusal_of(sqlite_provider, **{member: alg})
+        assert refusal == (None if listed else "invalid_client_metadata")
 
 
 @pytest.mark.parametrize("mode", ALL_RESPONSE_MODES)

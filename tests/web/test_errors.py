@@ -61,7 +61,7 @@ async def test_another_method_is_told_which_ones_there_are(
         allowed = {name.strip() for name in response.headers["allow"].split(",")}
         assert allowed == METHODS[path]
         assert response.headers["cache-control"] == "no-store"
-        if path not in PAGES + ["/", "/authorize/resume"]:
+        if path not in {*PAGES, "/", "/authorize/resume"}:
             check_error(response, 405, "method_not_allowed")
 
 

@@ -2,10 +2,9 @@
 
 import pytest
 
-from tests.answers import approve, log_in
+from tests.answers import ODD_TEXTS, approve, log_in
 from tests.browser import Form, Page
 from tests.provider import REDIRECT_URI, Provider
-from tests.web.test_authorize import ODD_TEXTS
 
 ISSUER = "http://127.0.0.1:8000"
 

@@ -153,7 +153,7 @@ async def test_a_hint_about_another_session_signs_nobody_out(
 
 
 async def test_who_is_not_signed_in_is_just_sent_on(sqlite_provider: Provider) -> None:
-    client, account, _, tokens = await signed_in(sqlite_provider)
+    client, _, _, tokens = await signed_in(sqlite_provider)
     stranger = sqlite_provider.browser()
     page = await stranger.get("/logout")
     assert (page.status, "You are signed out" in page.text) == (200, True)

@@ -146,9 +146,7 @@ async def test_without_a_token_the_challenge_carries_no_error(
     assert response.headers["www-authenticate"] == 'Bearer realm="authsvc"'
 
 
-@pytest.mark.parametrize(
-    "token", ["x", "a.b.c", "....", "x" * 20_000, "e30.e30.AAAA", "null"]
-)
+@pytest.mark.parametrize("token", ["x", "a.b.c", "....", "x" * 20_000, "e30.e30.AAAA", "null"])
 async def test_what_is_no_token_is_an_invalid_one(sqlite_provider: Provider, token: str) -> None:
     response = await sqlite_provider.userinfo(token)
     check_error(response, 401, "invalid_token")
@@ -210,7 +208,8 @@ async def test_a_token_for_another_resource_is_not_for_userinfo(
 ) -> None:
     resource = "https://orders.example"
     provider: Provider = await open_providers(sqlite_backend, resources={resource: frozenset()})
-    client, account = await provider.create_client(), await provider.create_user()
+    client = await provider.create_client(resources=[resource])
+    account = await provider.create_user()
     for scope, status in (("api:read", 401), ("openid", 200)):
         tokens = await provider.sign_in(client, account, scope=scope, resource=resource)
         assert (await provider.userinfo(tokens["access_token"])).status_code == status

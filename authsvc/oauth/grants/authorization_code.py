@@ -16,7 +16,7 @@ from authsvc.storage.authorization_codes import (
     find_consumed_code,
 )
 from authsvc.storage.refresh_tokens import TokenFamily, create_family, save_refresh_token
-from authsvc.storage.sessions import hold_session
+from authsvc.storage.sessions import Session, hold_session_of_code
 from authsvc.tokens.opaque import MAX_LENGTH, new_opaque_value
 
 
@@ -27,11 +27,10 @@ async def redeem_authorization_code(request: ClientRequest, client: Client) -> d
     takes back what the first one got. Raises InvalidGrant or InvalidTarget.
     """
     presented = request.parameters.require("code")
-    code = await _consume(request, client, presented)
+    code, session = await _consume(request, client, presented)
     _check_redirect_uri(request, code)
     _check_verifier(request, code)
     resources = narrow_resources(request.parameters, code.resources)
-    session = await hold_session(request.tx, code.session_id)
     if session is None:
         raise _invalid("session")
     settings = request.server.resources.settings
@@ -76,15 +75,19 @@ async def redeem_authorization_code(request: ClientRequest, client: Client) -> d
     return response
 
 
-async def _consume(request: ClientRequest, client: Client, presented: str) -> AuthorizationCode:
+async def _consume(
+    request: ClientRequest, client: Client, presented: str
+) -> tuple[AuthorizationCode, Session | None]:
+    """Spend the code; return what it stands for, and its session unless that has ended."""
     if len(presented) > MAX_LENGTH:
         raise _invalid("too long")
     code_hash = request.server.resources.opaque_hash("authorization code", presented)
+    session = await hold_session_of_code(request.tx, code_hash)
     code = await consume_authorization_code(
         request.tx, code_hash, client_id=client.client_id, now=request.now
     )
     if code is not None:
-        return code
+        return code, session
     spent = await find_consumed_code(request.tx, code_hash)
     if spent is None or spent[1] != client.client_id:
         raise _invalid("unknown, expired or of another client")

@@ -1,0 +1,251 @@
+"""No entry of the revocation list is lost: not by slow writers, wrong clocks, or Redis."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis.asyncio
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from authsvc.resources import Resources, open_resources
+from authsvc.storage.database import Transaction
+from authsvc.storage.revocations import COMPLETE, KEY_PREFIX
+from authsvc.storage.shared_revocations import SharedRevocations
+from tests.browser import Browser
+from tests.conftest import Backend, BackendName, OpenProvider
+from tests.provider import Account, MovableClock, Provider, TestClient, claims_of
+
+MakeBackend = Callable[[BackendName], Backend]
+SOON = 5.0
+
+
+@pytest.fixture
+def shared(make_backend: MakeBackend) -> Backend:
+    """PostgreSQL, and a Redis that some processes have."""
+    return make_backend("postgres+redis")
+
+
+@pytest.fixture
+async def replica(shared: Backend, open_providers: OpenProvider) -> Provider:
+    """A replica that hears announcements."""
+    provider: Provider = await open_providers(shared)
+    await _until(lambda: provider.resources.changes.live)
+    return provider
+
+
+@pytest.fixture
+async def listed(shared: Backend) -> AsyncIterator[SharedRevocations]:
+    """The list as resource servers read it."""
+    assert shared.redis_url is not None
+    reading = SharedRevocations(shared.redis_url)
+    yield reading
+    await reading.aclose()
+
+
+@pytest.fixture
+async def raw_redis(shared: Backend) -> AsyncIterator[Any]:
+    """The Redis itself."""
+    assert shared.redis_url is not None
+    async with redis.asyncio.Redis.from_url(shared.redis_url) as client:
+        yield client
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SOON):
+        while not condition():  # noqa: ASYNC110  # what is waited for sets no event
+            await asyncio.sleep(0.005)
+
+
+async def _machine_token(provider: Provider, client: TestClient) -> str:
+    response = await provider.token(client, grant_type="client_credentials")
+    token: str = response.json()["access_token"]
+    return token
+
+
+async def _poll(provider: Provider) -> None:
+    """Do what a replica does each second, now."""
+    await provider.resources.changes._resync(everything=False)
+
+
+async def _is_listed(listed: SharedRevocations, token: str) -> bool | None:
+    jti = claims_of(token)["jti"]
+    return await listed.is_revoked([("token", jti)], uuid.UUID(jti).int >> 80)
+
+
+def _without_redis(backend: Backend, clock: MovableClock) -> Any:
+    """Open what a process without Redis works with, the command line for one."""
+    return open_resources(backend.settings(redis_url=None), clock=clock)
+
+
+async def _revoke(resources: Resources, tx: Transaction, token: str) -> None:
+    expires_at = resources.clock.now() + timedelta(seconds=300)
+    await resources.revoker.revoke_token(tx, claims_of(token)["jti"], expires_at)
+
+
+@pytest.mark.parametrize(
+    ("writer", "reader"),
+    [(0, 11), (0, 100), (0, 15), (-30, 30)],
+    ids=["11 s long", "100 s long", "reader ahead", "writer behind, reader ahead"],
+)
+async def test_a_poll_finds_what_nobody_announced_however_long_ago_it_was_begun(
+    shared: Backend, replica: Provider, listed: SharedRevocations, writer: int, reader: int
+) -> None:
+    client, clock = await replica.create_client(), MovableClock()
+    token = await _machine_token(replica, client)
+    clock.move(seconds=writer)
+    async with _without_redis(shared, clock) as resources:
+        async with resources.database.transaction() as tx:
+            await _revoke(resources, tx, token)
+            # Time goes on before the commit, or has gone on elsewhere all the while.
+            replica.clock.move(seconds=reader)
+            await _poll(replica)
+        assert (await replica.introspect(client, token))["active"] or not (
+            replica.resources.changes.live
+        )
+
+    await _poll(replica)
+
+    entries = replica.resources.revocations._entries
+    assert ("token", claims_of(token)["jti"]) in entries
+    assert not (await replica.introspect(client, token))["active"]
+    assert await _is_listed(listed, token) is True
+
+
+class _Refusing:
+    """A pipeline that takes commands, and whose server is gone when they are sent."""
+
+    def set(self, *_arguments: Any, **_options: Any) -> "_Refusing":
+        """Take a command."""
+        return self
+
+    async def execute(self) -> None:
+        """Fail."""
+        raise RedisConnectionError
+
+
+async def test_the_list_is_not_called_whole_when_it_could_not_be_written(
+    replica: Provider, listed: SharedRevocations, raw_redis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await replica.create_client()
+    token = await _machine_token(replica, client)
+    await replica.revoke(client, token)
+    assert await _is_listed(listed, token) is True
+    with monkeypatch.context() as broken:
+        broken.setattr(replica.resources.redis, "pipeline", lambda **_: _Refusing())
+        await raw_redis.flushdb()
+
+        for everything in (False, True, False):
+            await replica.resources.revocations._reload(everything)
+            assert not await raw_redis.exists(COMPLETE)
+            assert await _is_listed(listed, token) is None
+
+    await _poll(replica)
+    assert await raw_redis.exists(COMPLETE)
+    assert await _is_listed(listed, token) is True
+
+
+async def test_what_a_fail_over_lost_is_written_again(
+    replica: Provider, listed: SharedRevocations, raw_redis: Any
+) -> None:
+    client = await replica.create_client()
+    token = await _machine_token(replica, client)
+    await replica.revoke(client, token)
+    assert await _is_listed(listed, token) is True
+    # The copy that took over lacked the last write; what says that all is there it had.
+    assert await raw_redis.delete(f"{KEY_PREFIX}token:{claims_of(token)['jti']}") == 1
+    assert await raw_redis.exists(COMPLETE)
+
+    await _poll(replica)
+
+    assert await _is_listed(listed, token) is True
+
+
+async def test_a_revoked_clients_codes_are_void_and_what_they_just_gave_is_revoked(
+    provider: Provider,
+) -> None:
+    client, account = await provider.create_client(), await provider.create_user()
+    browser = provider.browser()
+    codes = [(await provider.authorize(browser, client, account))["code"] for _ in range(2)]
+    online = await provider.sign_in(client, account, browser, scope="openid")
+    redeemed = (await provider.redeem(client, codes.pop())).json()
+    # By the clock of whoever revokes, the tokens are not made yet.
+    provider.clock.move(seconds=-2)
+
+    async with provider.resources.database.transaction() as tx:
+        await provider.resources.revoker.revoke_client(tx, client.client_id)
+
+    late = await provider.redeem(client, codes.pop())
+    assert late.json()["error"] == "invalid_grant"
+    for tokens in (online, redeemed):
+        assert (await provider.userinfo(tokens["access_token"])).status_code == 401
+    refreshed = await provider.refresh(client, redeemed["refresh_token"])
+    assert refreshed.json()["error"] == "invalid_grant"
+
+
+@pytest.fixture
+def backend_of_replicas(request: pytest.FixtureRequest, make_backend: MakeBackend) -> Backend:
+    """A database that replicas share, with and without Redis."""
+    return make_backend(request.param)
+
+
+with_replicas = pytest.mark.parametrize(
+    "backend_of_replicas", ["postgres", "postgres+redis"], indirect=True
+)
+
+
+async def _signed_in_ahead(
+    backend: Backend, open_providers: OpenProvider
+) -> tuple[Provider, Provider, TestClient, Account, Browser]:
+    """Return two replicas, the second 2 s ahead, and a browser that is signed in there."""
+    here, ahead = await open_providers(backend), await open_providers(backend)
+    ahead.clock.move(seconds=2)
+    client, account = await here.create_client(), await here.create_user()
+    browser = ahead.browser()
+    await ahead.authorize(browser, client, account)
+    return here, ahead, client, account, browser
+
+
+@with_replicas
+async def test_a_session_takes_along_the_tokens_of_a_replica_that_is_ahead(
+    backend_of_replicas: Backend, open_providers: OpenProvider
+) -> None:
+    here, ahead, client, account, browser = await _signed_in_ahead(
+        backend_of_replicas, open_providers
+    )
+    tokens = await ahead.sign_in(client, account, browser, scope="openid")
+    assert (await here.userinfo(tokens["access_token"])).status_code == 200
+    same_browser = here.browser()
+    same_browser.http.cookies = browser.http.cookies
+
+    await same_browser.get("/logout", {"id_token_hint": tokens["id_token"]})
+
+    await _check_dead([here, ahead], tokens["access_token"])
+
+
+async def _check_dead(replicas: list[Provider], token: str) -> None:
+    for replica in replicas:
+        async with asyncio.timeout(SOON):
+            while (await replica.userinfo(token)).status_code != 401:
+                await asyncio.sleep(0.01)
+
+
+@with_replicas
+async def test_who_knows_a_shorter_token_life_than_the_issuer_revokes_for_the_whole_of_it(
+    backend_of_replicas: Backend, open_providers: OpenProvider
+) -> None:
+    issuer: Provider = await open_providers(backend_of_replicas, access_token_ttl=3_600)
+    client, account = await issuer.create_client(), await issuer.create_user()
+    tokens = await issuer.sign_in(client, account)
+    short = backend_of_replicas.settings(access_token_ttl=300)
+    async with open_resources(short) as resources, resources.database.transaction() as tx:
+        await resources.revoker.revoke_user(tx, account.id)
+
+    for seconds in (0, 400, 3_100):
+        issuer.clock.move(seconds=seconds)
+        await _poll(issuer)
+        assert (await issuer.userinfo(tokens["access_token"])).status_code == 401
+    # Not because it has expired: it had 100 s left.
+    assert claims_of(tokens["access_token"])["exp"] > issuer.clock.now().timestamp()
