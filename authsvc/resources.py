@@ -13,9 +13,11 @@ from authsvc.access.role_graph import RoleGraph
 from authsvc.clock import Clock
 from authsvc.config import MASTER_KEY_PATH, ConfigError, Settings
 from authsvc.identity.browser_sessions import BrowserSessions
-from authsvc.identity.login import Login, LoginLimits
+from authsvc.identity.known_devices import KnownDevices
+from authsvc.identity.login import Login
 from authsvc.identity.passwords import PasswordHashes
 from authsvc.identity.people import People
+from authsvc.identity.throttle import LoginLimits, LoginThrottle
 from authsvc.master_key import (
     MasterKeys,
     RootSecret,
@@ -171,12 +173,11 @@ def _wire(
         login=Login(
             database,
             hashes,
-            opaque_hash,
-            root,
+            LoginThrottle(database, opaque_hash, clock, _login_limits(settings)),
+            KnownDevices(root),
             sessions,
             audit,
             clock,
-            _login_limits(settings),
         ),
         people=People(hashes, revoker, audit, clock),
     )

@@ -1,58 +1,23 @@
-"""Signing in with a password: throttled exactly, and the same for all who fail.
+"""Signing in with a password: the same answer for all who fail, and none for a flood."""
 
-Every attempt is counted before the password is looked at, so that a hundred at once get
-no further than five one after the other. Three buckets are counted: the account from
-this address, the account from everywhere, and the address over all accounts. The delay
-for the account from everywhere stays short: whoever attacks it from many addresses slows
-its person, who gets in between. A browser that has signed in to the account before
-carries a device cookie and is counted by itself alone, so no attack keeps it out.
-"""
-
-import hmac
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from typing import TypeVar
 
 from authsvc.clock import Clock
 from authsvc.identity.browser_sessions import BrowserSessions
+from authsvc.identity.known_devices import KnownDevices
 from authsvc.identity.passwords import PasswordHashes
-from authsvc.master_key import RootSecret
-from authsvc.protocol.addresses import network_of
-from authsvc.protocol.errors import InvalidRequest, TemporarilyUnavailable, TooManyRequests
+from authsvc.identity.throttle import Bucket, LoginThrottle
+from authsvc.protocol.errors import InvalidRequest, TemporarilyUnavailable
 from authsvc.storage.audit import AuditLog, Origin
 from authsvc.storage.database import Database, Transaction
-from authsvc.storage.login_attempts import (
-    count_attempt,
-    find_closed_until,
-    forget_attempts,
-    take_back_attempt,
-)
 from authsvc.storage.sessions import Session, end_session
 from authsvc.storage.users import User, find_user_by_login, find_user_locked, fold, update_user
-from authsvc.tokens.opaque import OpaqueHash, new_opaque_value
+
+T = TypeVar("T")
 
 _MAX_LOGIN = 320
-_MAX_COOKIE = 200
-
-
-@dataclass(frozen=True, slots=True)
-class LoginLimits:
-    """How many wrong passwords are free, and how the delays after them grow."""
-
-    account: int
-    account_everywhere: int
-    address: int
-    delay: timedelta
-    delay_max: timedelta
-    delay_max_everywhere: timedelta
-    window: timedelta
-
-    def delays(self, longest: timedelta | None = None) -> list[timedelta]:
-        """Return the delays: each double the one before, up to the longest."""
-        longest = longest or self.delay_max
-        steps = [min(self.delay, longest)]
-        while steps[-1] < longest:
-            steps.append(min(steps[-1] * 2, longest))
-        return steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +30,6 @@ class SignedIn:
     device_cookie: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Bucket:
-    key: bytes
-    free: int
-    delays: list[timedelta]
-    own: bool
-    """Whether a right password clears it, and does not just take its own attempt back."""
-
-
 class Login:
     """Checks a person's password."""
 
@@ -81,21 +37,19 @@ class Login:
         self,
         database: Database,
         hashes: PasswordHashes,
-        opaque_hash: OpaqueHash,
-        root: RootSecret,
+        throttle: LoginThrottle,
+        devices: KnownDevices,
         sessions: BrowserSessions,
         audit: AuditLog,
         clock: Clock,
-        limits: LoginLimits,
     ) -> None:
         self._database = database
         self._hashes = hashes
-        self._hash = opaque_hash
-        self._device_key = root.derive("device cookie")
+        self._throttle = throttle
+        self._devices = devices
         self._sessions = sessions
         self._audit = audit
         self._clock = clock
-        self._limits = limits
 
     async def sign_in(
         self,
@@ -118,39 +72,33 @@ class Login:
             return None
         async with self._database.transaction() as tx:
             found = await find_user_by_login(tx, login)
-            known = self._find_device(found, device)
-            buckets = self._buckets(found.id if found else fold(login), origin.address, known)
-            await self._count(tx, buckets)
-        try:
-            while (user := await self._check(found, password, origin)) is not None:
-                rehashed = await self._rehash(user, password)
-                async with self._database.transaction() as tx:
-                    found = await find_user_locked(tx, user.id)
-                    if found is None or not _is_the_same(found, user):
-                        # Disabled, another password, or the same, rehashed meanwhile.
-                        continue
-                    if replaces is not None:
-                        await end_session(tx, replaces, now=self._clock.now())
-                    session, cookie = await self._sessions.begin(
-                        tx, user.id, amr=["pwd"], address=origin.address, user_agent=user_agent
-                    )
-                    await self._succeeded(tx, user, buckets, rehashed, origin)
-                return SignedIn(user, session, cookie, self._device_cookie(user, known, rehashed))
-        except TemporarilyUnavailable:
-            await self._take_back(buckets)
-            raise
+            known = self._devices.find(found, device)
+            buckets = self._throttle.buckets(fold(login), origin.address, known)
+            await self._throttle.count(tx, buckets)
+        while (user := await self._check(found, password, buckets, origin)) is not None:
+            password_hash = await self._renew_hash(user, password, buckets)
+            async with self._database.transaction() as tx:
+                found = await find_user_locked(tx, user.id)
+                if found is None or not _is_the_same(found, user):
+                    # Disabled, another password, or the same, rehashed meanwhile.
+                    continue
+                if replaces is not None:
+                    await end_session(tx, replaces, now=self._clock.now())
+                session, cookie = await self._sessions.begin(
+                    tx, user.id, amr=["pwd"], address=origin.address, user_agent=user_agent
+                )
+                await self._throttle.clear(tx, buckets)
+                await self._succeeded(tx, user, password_hash, origin)
+            return SignedIn(user, session, cookie, self._devices.cookie(user, known, password_hash))
         return None
 
-    async def _rehash(self, user: User, password: str) -> str | None:
-        """Return a hash by today's parameters, or None when the stored one is by them."""
-        if user.password_hash and self._hashes.is_outdated(user.password_hash):
-            return await self._hashes.hash(password)
-        return None
-
-    async def _check(self, user: User | None, password: str, origin: Origin) -> User | None:
+    async def _check(
+        self, user: User | None, password: str, buckets: list[Bucket], origin: Origin
+    ) -> User | None:
         """Return the person if the password is theirs and they may come in."""
+        password_hash = user.password_hash if user else None
         try:
-            right = await self._hashes.verify(user.password_hash if user else None, password)
+            right = await self._hashed(buckets, self._hashes.verify(password_hash, password))
         except InvalidRequest:
             right = False
         if user is None or not right or user.disabled_at is not None:
@@ -158,29 +106,19 @@ class Login:
             return None
         return user
 
-    async def _count(self, tx: Transaction, buckets: list[_Bucket]) -> None:
-        now = self._clock.now()
-        # Looked at before anything is locked: a flood at a closed door stays cheap.
-        await self._check_open(tx, buckets, now)
-        for bucket in buckets:
-            counted = await count_attempt(
-                tx,
-                bucket.key,
-                free=bucket.free,
-                delays=bucket.delays,
-                now=now,
-                window=self._limits.window,
-            )
-            if not counted:
-                # Raised inside the transaction: what was counted before is rolled back, so
-                # that knocking on a closed door keeps no other door closed.
-                await self._check_open(tx, [bucket], now)
-                raise _delayed(timedelta())
+    async def _renew_hash(self, user: User, password: str, buckets: list[Bucket]) -> str | None:
+        """Return the stored hash, or a new one when that is not by today's parameters."""
+        if user.password_hash and self._hashes.is_outdated(user.password_hash):
+            return await self._hashed(buckets, self._hashes.hash(password))
+        return user.password_hash
 
-    async def _check_open(self, tx: Transaction, buckets: list[_Bucket], now: datetime) -> None:
-        closed_until = await find_closed_until(tx, [bucket.key for bucket in buckets], now=now)
-        if closed_until is not None:
-            raise _delayed(closed_until - now)
+    async def _hashed(self, buckets: list[Bucket], work: Awaitable[T]) -> T:
+        """Await a hash; without one the attempt was none, so it is not counted."""
+        try:
+            return await work
+        except TemporarilyUnavailable:
+            await self._throttle.take_back(buckets)
+            raise
 
     async def _failed(self, user: User | None, right: bool, origin: Origin) -> None:
         reason = "unknown" if user is None else "disabled" if right else "password"
@@ -195,79 +133,15 @@ class Login:
             )
 
     async def _succeeded(
-        self,
-        tx: Transaction,
-        user: User,
-        buckets: list[_Bucket],
-        rehashed: str | None,
-        origin: Origin,
+        self, tx: Transaction, user: User, password_hash: str | None, origin: Origin
     ) -> None:
         now = self._clock.now()
-        for bucket in buckets:
-            if bucket.own:
-                await forget_attempts(tx, bucket.key)
-            else:
-                await take_back_attempt(tx, bucket.key)
-        if rehashed is not None:
-            await update_user(tx, user.id, {"password_hash": rehashed}, now=now)
+        rehashed = password_hash != user.password_hash
+        if rehashed:
+            await update_user(tx, user.id, {"password_hash": password_hash}, now=now)
         await self._audit.record(
-            tx, "login.succeeded", origin, now=now, subject=user.id, rehashed=rehashed is not None
+            tx, "login.succeeded", origin, now=now, subject=user.id, rehashed=rehashed
         )
-
-    async def _take_back(self, buckets: list[_Bucket]) -> None:
-        """Uncount an attempt at which no password was looked at."""
-        async with self._database.transaction() as tx:
-            for bucket in buckets:
-                await take_back_attempt(tx, bucket.key)
-
-    def _buckets(self, account: str, address: str, device_id: str | None) -> list[_Bucket]:
-        limits = self._limits
-        if device_id is not None:
-            # Nothing else counts: neither who attacks the account from elsewhere nor who
-            # attacks others from this address keeps its person out.
-            return [self._bucket(f"device {device_id}", limits.account, limits.delays(), own=True)]
-        network = network_of(address)
-        everywhere = limits.delays(limits.delay_max_everywhere)
-        buckets = [
-            self._bucket(f"account {account} {network}", limits.account, limits.delays(), own=True),
-            self._bucket(f"account {account}", limits.account_everywhere, everywhere, own=False),
-            self._bucket(f"address {network}", limits.address, limits.delays(), own=False),
-        ]
-        # In one order everywhere: two transactions never wait for each other.
-        return sorted(buckets, key=lambda bucket: bucket.key)
-
-    def _bucket(self, name: str, free: int, delays: list[timedelta], *, own: bool) -> _Bucket:
-        return _Bucket(self._hash("login bucket", name), free, delays, own)
-
-    def _device_cookie(self, user: User, known: str | None, rehashed: str | None) -> str:
-        """Return the cookie by which this browser is known at the account.
-
-        A known browser keeps its name, so that it can not gather several.
-        """
-        device_id = known or new_opaque_value()
-        return f"{device_id}.{self._sign(device_id, user.id, rehashed or user.password_hash)}"
-
-    def _find_device(self, user: User | None, cookie: str | None) -> str | None:
-        """Return the name of a browser that has signed in with the password of today."""
-        if user is None or not cookie or len(cookie) > _MAX_COOKIE:
-            return None
-        device_id, _, signature = cookie.partition(".")
-        expected = self._sign(device_id, user.id, user.password_hash)
-        if hmac.compare_digest(signature.encode("utf-8", "replace"), expected.encode()):
-            return device_id
-        return None
-
-    def _sign(self, device_id: str, user_id: str, password_hash: str | None) -> str:
-        content = f"{device_id}\n{user_id}\n{password_hash}".encode("utf-8", "replace")
-        return hmac.digest(self._device_key, content, "sha256").hex()
-
-
-def _delayed(wait: timedelta) -> TooManyRequests:
-    return TooManyRequests(
-        "Too many wrong passwords: wait a little before the next attempt",
-        detail="login throttled",
-        retry_after=int(wait.total_seconds()) + 1,
-    )
 
 
 def _is_the_same(now: User, before: User) -> bool:

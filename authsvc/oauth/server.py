@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from authsvc.oauth.clients import Client, ClientAdministration, open_client_registry
+from authsvc.oauth.client_administration import ClientAdministration
+from authsvc.oauth.clients import Client, open_client_registry
 from authsvc.resources import Resources
 from authsvc.storage.registry import Registry
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from authsvc.oauth import authorize as authorize_module
 from authsvc.oauth.grants import authorization_code as grant_module
 from authsvc.storage.database import Transaction
-from authsvc.storage.sessions import list_sessions
+from authsvc.storage.sessions import Session, list_sessions
 from tests.browser import Browser
 from tests.conftest import Backend, BackendName, OpenProvider
 from tests.provider import ORIGIN, Account, Provider, TestClient
@@ -41,10 +41,6 @@ class Scene:
         """Send the browser to the authorization endpoint."""
         parameters = self.provider.authorization_parameters(self.client)
         return await self.browser.http.get("/authorize", params=parameters)
-
-    async def ask_for_code(self) -> str:
-        """Return a code that was issued on the browser's session."""
-        return self.code_in(await self.ask())
 
     def code_in(self, response: httpx.Response) -> str:
         """Return the code that the client is answered, or an empty text."""
@@ -77,10 +73,13 @@ class Scene:
             assert not (await self.provider.introspect(self.client, token))["active"]
             refreshed = await self.provider.refresh(self.client, issued["refresh_token"])
             assert refreshed.json()["error"] == "invalid_grant"
+        assert await self.living_sessions() == []
+
+    async def living_sessions(self) -> list[Session]:
+        """Return the sessions of the person that did not end."""
+        now = self.provider.clock.now()
         async with self.provider.resources.database.reading() as tx:
-            now = self.provider.clock.now()
-            living = await list_sessions(tx, user_id=self.account.id, after=None, limit=9, now=now)
-        assert living == []
+            return await list_sessions(tx, user_id=self.account.id, after=None, limit=9, now=now)
 
 
 End = Callable[[Scene, Transaction], Awaitable[Any]]
@@ -153,7 +152,7 @@ async def test_a_code_that_is_asked_for_meanwhile_is_not_issued(scene: Scene, en
 
 @with_each_end
 async def test_a_code_that_is_redeemed_meanwhile_gives_nothing(scene: Scene, end: End) -> None:
-    code = await scene.ask_for_code()
+    code = scene.code_in(await scene.ask())
     assert code
     async with scene.transaction() as tx:
         await end(scene, tx)
@@ -209,7 +208,7 @@ async def test_a_code_that_is_about_to_be_issued_is_worth_nothing(
 async def test_a_redemption_under_way_is_done_and_then_taken_back(
     scene: Scene, end: End, step: str, before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = await scene.ask_for_code()
+    code = scene.code_in(await scene.ask())
     there, go_on = _hold(monkeypatch, grant_module, step, before=before)
     redeeming = asyncio.ensure_future(scene.redeem(code))
     await there.wait()
@@ -227,3 +226,25 @@ async def test_a_redemption_under_way_is_done_and_then_taken_back(
 async def _commit(scene: Scene, end: End) -> None:
     async with scene.transaction() as tx:
         await end(scene, tx)
+
+
+async def test_who_signs_out_while_a_code_is_redeemed_signs_out_and_ends_its_access_token(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = scene.code_in(await scene.ask())
+    (session,) = await scene.living_sessions()
+    there, go_on = _hold(monkeypatch, grant_module, "_consume", before=False)
+    redeeming = asyncio.ensure_future(scene.redeem(code))
+    await there.wait()
+
+    async def sign_out(scene: Scene, tx: Transaction) -> None:
+        await scene.provider.resources.revoker.revoke_session(tx, session.id)
+
+    ending = asyncio.ensure_future(_commit(scene, sign_out))
+    await scene.until_somebody_waits(ending)
+    go_on.set()
+    response, _ = await asyncio.gather(redeeming, ending)
+
+    assert response.status_code == 200
+    assert await scene.living_sessions() == []
+    assert (await scene.provider.userinfo(response.json()["access_token"])).status_code == 401

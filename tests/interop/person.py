@@ -21,7 +21,7 @@ class Person:
         for _ in range(20):
             location = response.headers.get("location")
             if location is not None:
-                location = urljoin(str(response.url), location)
+                location = str(urljoin(str(response.url), location))
                 if location.startswith(until):
                     return location
                 response = self._http.get(location)

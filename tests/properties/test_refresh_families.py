@@ -1,10 +1,7 @@
 """Refresh families under several clients, a moving clock, replays and revocations."""
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import Awaitable, Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,46 +18,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tests.conftest import Backend
+from tests.properties.families_world import World
 from tests.properties.family_model import Access, Family, Refresh
-from tests.properties.frozen_clock import open_frozen_provider
 from tests.properties.profiles import PROFILE
-from tests.provider import ORIGIN, Account, Provider, TestClient
+from tests.provider import ORIGIN, Account
 
 T = TypeVar("T")
 CLIENTS = st.integers(0, 2)
 BACK = st.sampled_from([0, 0, 1, 1, 2, 5])
 """How far before the newest token of a family: a client has it, a thief has an older one."""
-
-
-class World:
-    """One provider for every run of the machine, on a loop of its own."""
-
-    def __init__(self, template: Path) -> None:
-        self.runner = asyncio.Runner()
-        self._stack = AsyncExitStack()
-        self._folder = tempfile.mkdtemp()
-        path = Path(self._folder) / "authsvc.db"
-        shutil.copy(template, path)
-        backend = Backend("sqlite", f"sqlite:///{path}", None)
-        self.provider: Provider = self.runner.run(
-            self._stack.enter_async_context(
-                open_frozen_provider(backend.settings(log_level="error", session_ttl=10**9))
-            )
-        )
-        self.clients = [self._make_client(method) for method in _METHODS]
-
-    def _make_client(self, method: str) -> TestClient:
-        return self.runner.run(self.provider.create_client(token_endpoint_auth_method=method))
-
-    def close(self) -> None:
-        """Stop the provider."""
-        self.runner.run(self._stack.aclose())
-        self.runner.close()
-        shutil.rmtree(self._folder)
-
-
-_METHODS = ("client_secret_basic", "client_secret_basic", "none")
 
 
 class RefreshFamilies(RuleBasedStateMachine):
@@ -303,7 +269,7 @@ def test_refresh_families_are_what_the_model_says(world: World) -> None:
         # Shrinking would take minutes, and a run of 25 steps can be read as it is.
         settings=settings(
             PROFILE,
-            max_examples=25,
+            max_examples=40,
             stateful_step_count=25,
             phases=(Phase.explicit, Phase.reuse, Phase.generate),
         ),

@@ -1,25 +1,27 @@
 """No entry of the revocation list is lost: not by slow writers, wrong clocks, or Redis."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 import redis.asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
+from sqlalchemy import select
 
 from authsvc.resources import Resources, open_resources
 from authsvc.storage.database import Transaction
 from authsvc.storage.revocations import COMPLETE, KEY_PREFIX
+from authsvc.storage.schema import revocations
 from authsvc.storage.shared_revocations import SharedRevocations
 from tests.browser import Browser
 from tests.conftest import Backend, BackendName, OpenProvider
 from tests.provider import Account, MovableClock, Provider, TestClient, claims_of
+from tests.replicas.replicas import seconds_until, until
 
 MakeBackend = Callable[[BackendName], Backend]
-SOON = 5.0
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def shared(make_backend: MakeBackend) -> Backend:
 async def replica(shared: Backend, open_providers: OpenProvider) -> Provider:
     """A replica that hears announcements."""
     provider: Provider = await open_providers(shared)
-    await _until(lambda: provider.resources.changes.live)
+    await until(lambda: provider.resources.changes.live)
     return provider
 
 
@@ -51,12 +53,6 @@ async def raw_redis(shared: Backend) -> AsyncIterator[Any]:
     assert shared.redis_url is not None
     async with redis.asyncio.Redis.from_url(shared.redis_url) as client:
         yield client
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SOON):
-        while not condition():  # noqa: ASYNC110  # what is waited for sets no event
-            await asyncio.sleep(0.005)
 
 
 async def _machine_token(provider: Provider, client: TestClient) -> str:
@@ -95,21 +91,19 @@ async def test_a_poll_finds_what_nobody_announced_however_long_ago_it_was_begun(
 ) -> None:
     client, clock = await replica.create_client(), MovableClock()
     token = await _machine_token(replica, client)
+    entry = ("token", claims_of(token)["jti"])
+    entries = replica.resources.revocations._entries
     clock.move(seconds=writer)
-    async with _without_redis(shared, clock) as resources:
-        async with resources.database.transaction() as tx:
-            await _revoke(resources, tx, token)
-            # Time goes on before the commit, or has gone on elsewhere all the while.
-            replica.clock.move(seconds=reader)
-            await _poll(replica)
-        assert (await replica.introspect(client, token))["active"] or not (
-            replica.resources.changes.live
-        )
+    async with _without_redis(shared, clock) as resources, resources.database.transaction() as tx:
+        await _revoke(resources, tx, token)
+        # Time goes on before the commit, or has gone on elsewhere all the while.
+        replica.clock.move(seconds=reader)
+        await _poll(replica)
+        assert entry not in entries
 
     await _poll(replica)
 
-    entries = replica.resources.revocations._entries
-    assert ("token", claims_of(token)["jti"]) in entries
+    assert entry in entries
     assert not (await replica.introspect(client, token))["active"]
     assert await _is_listed(listed, token) is True
 
@@ -208,6 +202,10 @@ async def _signed_in_ahead(
     return here, ahead, client, account, browser
 
 
+async def _is_refused(provider: Provider, token: str) -> bool:
+    return (await provider.userinfo(token)).status_code == 401
+
+
 @with_replicas
 async def test_a_session_takes_along_the_tokens_of_a_replica_that_is_ahead(
     backend_of_replicas: Backend, open_providers: OpenProvider
@@ -222,14 +220,8 @@ async def test_a_session_takes_along_the_tokens_of_a_replica_that_is_ahead(
 
     await same_browser.get("/logout", {"id_token_hint": tokens["id_token"]})
 
-    await _check_dead([here, ahead], tokens["access_token"])
-
-
-async def _check_dead(replicas: list[Provider], token: str) -> None:
-    for replica in replicas:
-        async with asyncio.timeout(SOON):
-            while (await replica.userinfo(token)).status_code != 401:
-                await asyncio.sleep(0.01)
+    for replica in (here, ahead):
+        await seconds_until(partial(_is_refused, replica, tokens["access_token"]))
 
 
 @with_replicas
@@ -249,3 +241,6 @@ async def test_who_knows_a_shorter_token_life_than_the_issuer_revokes_for_the_wh
         assert (await issuer.userinfo(tokens["access_token"])).status_code == 401
     # Not because it has expired: it had 100 s left.
     assert claims_of(tokens["access_token"])["exp"] > issuer.clock.now().timestamp()
+    async with issuer.resources.database.reading() as tx:
+        ends = (await tx.execute(select(revocations.c.expires_at))).scalars().all()
+    assert min(ends).timestamp() > claims_of(tokens["access_token"])["exp"]

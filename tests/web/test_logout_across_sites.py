@@ -27,6 +27,7 @@ class Visit:
         self.provider, self.client, self.account = provider, client, account
         self.browser: Browser = provider.browser()
         self.tokens: dict[str, Any] = {}
+        self.cookie = ""
 
     @property
     def hint(self) -> dict[str, str]:
@@ -50,7 +51,7 @@ class Visit:
         token = self.tokens["access_token"]
         userinfo = await self.provider.userinfo(token)
         assert userinfo.status_code == (200 if alive else 401)
-        assert (await self.provider.introspect(self.client, token))["active"] is alive
+        assert (await self.provider.introspect(self.client, token))["active"] == alive
         return alive
 
     async def sign_in(self) -> None:

@@ -33,21 +33,8 @@ async def redeem_authorization_code(request: ClientRequest, client: Client) -> d
     resources = narrow_resources(request.parameters, code.resources)
     if session is None:
         raise _invalid("session")
-    settings = request.server.resources.settings
+    family = _begin_family(request, code, session)
     scope = parse_scope(code.scope)
-    family = TokenFamily(
-        id=code.id,
-        client_id=client.client_id,
-        user_id=code.user_id,
-        session_id=code.session_id,
-        scope=code.scope,
-        resources=code.resources,
-        auth_time=session.auth_time,
-        acr=session.acr,
-        amr=session.amr,
-        created_at=request.now,
-        expires_at=request.now + settings.refresh_token_ttl,
-    )
     refresh_token = new_opaque_value() if OFFLINE_ACCESS in scope else None
     response = await issue_for_person(
         request,
@@ -64,15 +51,37 @@ async def redeem_authorization_code(request: ClientRequest, client: Client) -> d
         grant="authorization_code",
     )
     if refresh_token is not None:
-        await create_family(request.tx, family)
-        await save_refresh_token(
-            request.tx,
-            request.server.resources.opaque_hash("refresh token", refresh_token),
-            family.id,
-            now=request.now,
-            expires_at=request.now + settings.refresh_token_idle_ttl,
-        )
+        await _save_family(request, family, refresh_token)
     return response
+
+
+def _begin_family(request: ClientRequest, code: AuthorizationCode, session: Session) -> TokenFamily:
+    return TokenFamily(
+        id=code.id,
+        client_id=code.client_id,
+        user_id=code.user_id,
+        session_id=session.id,
+        scope=code.scope,
+        resources=code.resources,
+        auth_time=session.auth_time,
+        acr=session.acr,
+        amr=session.amr,
+        created_at=request.now,
+        expires_at=request.now + request.server.resources.settings.refresh_token_ttl,
+    )
+
+
+async def _save_family(request: ClientRequest, family: TokenFamily, refresh_token: str) -> None:
+    """Store the family with its first refresh token; without one it needs no row."""
+    resources = request.server.resources
+    await create_family(request.tx, family)
+    await save_refresh_token(
+        request.tx,
+        resources.opaque_hash("refresh token", refresh_token),
+        family.id,
+        now=request.now,
+        expires_at=request.now + resources.settings.refresh_token_idle_ttl,
+    )
 
 
 async def _consume(
