@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     registration: Literal["off"] = setting("off", "dynamic client registration")
     trusted_proxies: Networks = setting(
         "127.0.0.0/8,::1/128",
-        "whose `X-Forwarded-*` and `Forwarded` are believed: addresses or networks",
+        "whose `X-Forwarded-For`, or without it `Forwarded`, is believed: addresses or networks",
     )
     max_body_bytes: int = setting(65_536, "largest request body, in bytes", ge=1_024, le=16_777_216)
     argon2_time_cost: int = setting(3, "Argon2id passes", ge=1, le=100)

@@ -20,7 +20,7 @@ LIMITS = {
     "login_account_attempts": FREE,
     "login_account_attempts_everywhere": EVERYWHERE,
     "login_address_attempts": ADDRESS,
-    "login_delay": 1,
+    "login_delay": 10,
     "login_delay_max": 300,
 }
 HOME = "198.51.100.7"
