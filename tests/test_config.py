@@ -407,3 +407,14 @@ def test_another_use_of_the_command_is_explained(arguments: list[str]) -> None:
 
     assert answered.returncode == 2
     assert answered.stderr.startswith("usage: ")
+
+
+def test_an_empty_file_is_no_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in PRODUCTION.items():
+        monkeypatch.setenv(PREFIX + name, value)
+    monkeypatch.delenv(f"{PREFIX}REDIS_URL")
+    (tmp_path / "redis").write_text("\n")
+    monkeypatch.setenv(f"{PREFIX}REDIS_URL_FILE", str(tmp_path / "redis"))
+
+    with pytest.raises(ConfigError, match="REDIS_URL"):
+        load_settings()

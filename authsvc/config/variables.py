@@ -33,4 +33,5 @@ class FileVariables(PydanticBaseSettingsSource):
             name: self.get_field_value(field, name)[0]
             for name, field in self.settings_cls.model_fields.items()
         }
-        return {name: value for name, value in values.items() if value is not None}
+        # An empty file is no value, as an empty variable is none.
+        return {name: value for name, value in values.items() if value}

@@ -79,8 +79,11 @@ class LoginThrottle:
             return [self._bucket(f"device {device_id}", limits.account, limits.delays(), own=True)]
         network = network_of(address)
         everywhere = limits.delays(limits.delay_max_everywhere)
+        # What was typed comes last: no name can be typed so that it makes another's bucket.
         buckets = [
-            self._bucket(f"account {account} {network}", limits.account, limits.delays(), own=True),
+            self._bucket(
+                f"account-at {network} {account}", limits.account, limits.delays(), own=True
+            ),
             self._bucket(f"account {account}", limits.account_everywhere, everywhere, own=False),
             self._bucket(f"address {network}", limits.address, limits.delays(), own=False),
         ]

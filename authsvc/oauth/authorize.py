@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from authsvc.oauth.authorization_request import AuthorizationRequest, Target
+from authsvc.oauth.resources import audience_of
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.protocol.errors import AccessDenied, ConsentRequired, LoginRequired, OAuthError
 from authsvc.protocol.scope import format_scope
@@ -76,13 +77,15 @@ async def decide(
             # Signed in for this very request, yet not as whom the client expects.
             raise LoginRequired("Another person has signed in")
         return LoginNeeded()
-    wanted = await _find_wanted(server, tx, request, browser.session)
+    wanted = await find_wanted(server, tx, request, browser.session)
     if await _must_consent(tx, request, browser.session, wanted, asked_at, now):
         if "none" in request.prompts:
             raise ConsentRequired("The person has to consent")
         return ConsentNeeded(browser, wanted)
     await server.resources.sessions.touch(tx, browser.session)
     if await hold_session(tx, browser.session.id) is None:
+        if "none" in request.prompts:
+            raise LoginRequired("The person has to sign in")
         return LoginNeeded()
     return await _issue_code(server, tx, request, browser.session, now)
 
@@ -92,13 +95,13 @@ async def grant_consent(
     tx: Transaction,
     request: AuthorizationRequest,
     browser: SignedInBrowser,
+    wanted: Sequence[str],
     origin: Origin,
 ) -> None:
-    """Note that the person allows the client what it asks for."""
+    """Note that the person allows the client all of ``wanted``, as they were shown it."""
     now = server.resources.clock.now()
     client_id = request.target.client.client_id
     user_id = browser.session.user_id
-    wanted = await _find_wanted(server, tx, request, browser.session)
     await save_consent(tx, user_id, client_id, frozenset(wanted), now=now)
     await server.resources.audit.record(
         tx,
@@ -157,12 +160,20 @@ def _must_sign_in(
     )
 
 
-async def _find_wanted(
+async def find_wanted(
     server: AuthorizationServer, tx: Transaction, request: AuthorizationRequest, session: Session
 ) -> tuple[str, ...]:
-    """Return what the person has to allow: scopes, resources, and power over this service."""
+    """Return what the person has to allow: scopes, resources, and power over this service.
+
+    Of that power, only what a token of this scope and these resources would carry.
+    """
     graph = await server.resources.role_graph.get()
-    reserved = graph.reserved(await find_role_ids(tx, session.user_id))
+    reserved = graph.narrow(
+        graph.reserved(await find_role_ids(tx, session.user_id)),
+        scope=request.scope,
+        audience=audience_of(server.issuer, request.resources, request.scope),
+        resources=server.resources.settings.resources,
+    )
     return tuple(dict.fromkeys((*request.scope, *request.resources, *reserved)))
 
 

@@ -21,7 +21,7 @@ from authsvc.tokens.opaque import OpaqueHash, new_opaque_value
 from authsvc.tokens.revocation import Revoker
 
 _CLIENT_ID = re.compile(r"[\x21\x23-\x2b\x2d-\x39\x3b-\x5b\x5d-\x7e]{1,200}")
-_MIN_SECRET, _MAX_SECRET = 32, 256
+_MIN_SECRET, _MAX_SECRET = 16, 256
 _SECRET = re.compile(r"[\x20-\x7e]+")
 
 

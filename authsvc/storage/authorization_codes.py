@@ -105,28 +105,29 @@ async def find_consumed_code(tx: Transaction, code_hash: bytes) -> tuple[str, st
 
 
 async def void_codes_of_user(tx: Transaction, user_id: str, *, now: datetime) -> list[str]:
-    """Spend the person's codes that were not; return the identifiers of all recent ones."""
+    """Let the person's codes expire; return the identifiers of all recent ones."""
     return await _void(tx, authorization_codes.c.user_id == user_id, now)
 
 
 async def void_codes_of_client(tx: Transaction, client_id: str, *, now: datetime) -> list[str]:
-    """Spend the client's codes that were not; return the identifiers of all recent ones."""
+    """Let the client's codes expire; return the identifiers of all recent ones."""
     return await _void(tx, authorization_codes.c.client_id == client_id, now)
 
 
 async def void_codes_of_session(tx: Transaction, session_id: str, *, now: datetime) -> list[str]:
-    """Spend the session's codes that were not; return the identifiers of all recent ones."""
+    """Let the session's codes expire; return the identifiers of all recent ones."""
     return await _void(tx, authorization_codes.c.session_id == session_id, now)
 
 
 async def _void(tx: Transaction, owned: ColumnElement[bool], now: datetime) -> list[str]:
-    await tx.execute(
+    recent = (owned, authorization_codes.c.expires_at > now)
+    # They expire: spent would mean that somebody redeemed them.
+    voided = await tx.execute(
         update(authorization_codes)
-        .where(owned, authorization_codes.c.consumed_at.is_(None))
-        .values(consumed_at=now)
+        .where(*recent, authorization_codes.c.consumed_at.is_(None))
+        .values(expires_at=now)
+        .returning(authorization_codes.c.id)
     )
     # Also those just redeemed: their tokens have no family's row unless they refresh.
-    rows = await tx.execute(
-        select(authorization_codes.c.id).where(owned, authorization_codes.c.expires_at > now)
-    )
-    return list(rows.scalars())
+    redeemed = await tx.execute(select(authorization_codes.c.id).where(*recent))
+    return [*voided.scalars(), *redeemed.scalars()]

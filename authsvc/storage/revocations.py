@@ -63,8 +63,8 @@ class RevocationList:
         self._redis = redis
         self._changes = changes
         self._clock = clock
-        self._entries: dict[tuple[str, str], tuple[datetime, datetime]] = {}
-        self._unshared: dict[tuple[str, str], Revocation] = {}
+        self._entries: dict[tuple[Kind, str], tuple[datetime, datetime]] = {}
+        self._unshared: dict[tuple[Kind, str], Revocation] = {}
         self._sweep_at = _SWEEP_AT
         changes.listen("revoked", self._hear, self._reload)
 
@@ -165,13 +165,27 @@ class RevocationList:
         return True
 
     async def _reload(self, everything: bool) -> None:
-        """Read what memory may lack; write to Redis what it may lack.
+        """Read what memory may lack; then write to Redis what that may lack.
 
+        Memory comes first, whatever Redis does: an answer elsewhere waits for this poll.
         Redis may lack everything (it was flushed), or the last moments: a process died
         between the database and Redis, or a fail-over lost them.
         """
         now = self._clock.now()
-        complete = await self._redis_is_complete()
+        missing = await self._learn(now, everything=everything)
+        try:
+            complete = self._redis is None or bool(await self._redis.exists(COMPLETE))
+            if not complete:
+                await self._learn(now, everything=True)
+                missing = [Revocation(*key, *times) for key, times in self._entries.items()]
+            if await self._write_redis([*missing, *self._unshared.values()]):
+                await self._mark_complete(anew=not complete)
+        except REDIS_ERRORS as error:
+            log.warning("revocation_list_not_kept", error=type(error).__name__)
+        self._forget_expired(now)
+
+    async def _learn(self, now: datetime, *, everything: bool) -> list[Revocation]:
+        """Read into memory; return what was not known yet, or is so new that Redis may lack it."""
         statement = select(
             revocations.c.kind,
             revocations.c.value,
@@ -179,25 +193,18 @@ class RevocationList:
             revocations.c.expires_at,
             revocations.c.created_at,
         ).where(revocations.c.expires_at > now)
-        if complete and not everything:
+        if not everything:
             statement = statement.where(revocations.c.created_at > now - _RECENT)
         async with self._database.reading() as tx:
             rows = (await tx.execute(statement)).all()
-        wanted = dict(self._unshared)
+        missing = []
         for *values, created_at in rows:
             entry = Revocation(*values)
             known = (entry.kind, entry.value) in self._entries
             self._keep(entry)
-            if not (complete and known) or created_at > now - _LAST_MOMENTS:
-                wanted[entry.kind, entry.value] = entry
-        if await self._write_redis(list(wanted.values())):
-            await self._mark_complete(anew=not complete)
-        self._forget_expired(now)
-
-    async def _redis_is_complete(self) -> bool:
-        if self._redis is None:
-            return True
-        return bool(await self._redis.exists(COMPLETE))
+            if not known or created_at > now - _LAST_MOMENTS:
+                missing.append(entry)
+        return missing
 
     async def _mark_complete(self, *, anew: bool) -> None:
         # Short-lived: should nobody be left to keep the list whole, it stops to claim so.

@@ -4,6 +4,7 @@ The way of a request: read where the answer may go (an error is shown), read the
 error is told the client), decide, and then a redirect, a form post, or a page.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ from authsvc.oauth.authorize import (
     decide,
     deny,
     error_response,
+    find_wanted,
     grant_consent,
 )
 from authsvc.protocol.errors import InvalidRequest, OAuthError
@@ -105,13 +107,15 @@ class AuthorizeEndpoints:
         browser: SignedInBrowser | None,
         asked_at: datetime | None,
     ) -> Decision:
-        about = _consent_form(browser, form.get("continue"))
-        if browser is not None and self._edge.forms.check(request, form.get("csrf_token"), about):
-            if form.get("decision") == "deny":
+        if browser is not None:
+            wanted = await find_wanted(self._server, tx, authorization, browser.session)
+            about = _consent_form(browser, form.get("continue"), wanted)
+            answered = self._edge.forms.check(request, form.get("csrf_token"), about)
+            if answered and form.get("decision") == "deny":
                 return deny(self._server, authorization.target)
-            if form.get("decision") == "approve":
+            if answered and form.get("decision") == "approve":
                 origin = origin_of(request, f"user:{browser.session.user_id}")
-                await grant_consent(self._server, tx, authorization, browser, origin)
+                await grant_consent(self._server, tx, authorization, browser, wanted, origin)
         # Without a valid answer this decides as before, and so asks again.
         return await decide(self._server, tx, authorization, browser, asked_at=asked_at)
 
@@ -163,7 +167,9 @@ class AuthorizeEndpoints:
             "consent.html",
             form_action=[target.redirect_uri],
             action=f"{self._edge.base_path}/consent",
-            csrf_token=self._edge.forms.make(browser, _consent_form(decision.browser, sealed)),
+            csrf_token=self._edge.forms.make(
+                browser, _consent_form(decision.browser, sealed, decision.wanted)
+            ),
             continue_=sealed,
             username=decision.browser.username,
             client={
@@ -211,6 +217,6 @@ class AuthorizeEndpoints:
         return continuation
 
 
-def _consent_form(browser: SignedInBrowser | None, sealed: str | None) -> str:
-    """Return what a consent form is about: whom it was shown, and for which request."""
-    return f"consent {browser.session.id if browser else None} {sealed}"
+def _consent_form(browser: SignedInBrowser, sealed: str | None, wanted: Sequence[str]) -> str:
+    """Return what a consent form is about: whom it was shown, for which request, and what."""
+    return f"consent {browser.session.id} {sealed} {' '.join(wanted)}"

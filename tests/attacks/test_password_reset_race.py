@@ -6,7 +6,6 @@ stolen; the other ends all of the person. Whichever commits first, nothing is le
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import httpx
@@ -33,10 +32,6 @@ class Scene:
         self.browser: Browser = provider.browser()
         self.new_hash = ""
 
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """Open a transaction that writes."""
-        return self.provider.resources.database.transaction()
-
     async def ask(self) -> httpx.Response:
         """Send the browser to the authorization endpoint."""
         parameters = self.provider.authorization_parameters(self.client)
@@ -46,10 +41,6 @@ class Scene:
         """Return the code that the client is answered, or an empty text."""
         location = response.headers.get("location", "")
         return self.provider.answer_in(location).get("code", "") if "code=" in location else ""
-
-    async def redeem(self, code: str) -> httpx.Response:
-        """Redeem a code."""
-        return await self.provider.redeem(self.client, code)
 
     async def until_somebody_waits(self, task: "asyncio.Future[Any]") -> None:
         """Return when a transaction waits for another, or ``task`` is done without."""
@@ -82,6 +73,7 @@ class Scene:
             return await list_sessions(tx, user_id=self.account.id, after=None, limit=9, now=now)
 
 
+Issuing = asyncio.Future[httpx.Response]
 End = Callable[[Scene, Transaction], Awaitable[Any]]
 
 
@@ -138,25 +130,48 @@ def _hold(
     return there, go_on
 
 
+async def _meet(
+    scene: Scene, issuing: Issuing, end: End, there: asyncio.Event, go_on: asyncio.Event
+) -> httpx.Response:
+    """Let ``end`` begin while what issues is held; return the answer when both are done.
+
+    Neither is the victim of the other: a deadlock would end one of them with 503.
+    """
+
+    async def commit() -> None:
+        async with scene.provider.resources.database.transaction() as tx:
+            await end(scene, tx)
+
+    await there.wait()
+    ending = asyncio.ensure_future(commit())
+    await scene.until_somebody_waits(ending)
+    go_on.set()
+    await asyncio.gather(issuing, ending, return_exceptions=True)
+    assert ending.exception() is None
+    return issuing.result()
+
+
 @with_each_end
 async def test_a_code_that_is_asked_for_meanwhile_is_not_issued(scene: Scene, end: End) -> None:
-    async with scene.transaction() as tx:
+    async with scene.provider.resources.database.transaction() as tx:
         await end(scene, tx)
         asking = asyncio.ensure_future(scene.ask())
         await scene.until_somebody_waits(asking)
 
     code = scene.code_in(await asking)
 
-    await scene.check_nothing_is_left(await scene.redeem(code) if code else None)
+    await scene.check_nothing_is_left(
+        await scene.provider.redeem(scene.client, code) if code else None
+    )
 
 
 @with_each_end
 async def test_a_code_that_is_redeemed_meanwhile_gives_nothing(scene: Scene, end: End) -> None:
     code = scene.code_in(await scene.ask())
     assert code
-    async with scene.transaction() as tx:
+    async with scene.provider.resources.database.transaction() as tx:
         await end(scene, tx)
-        redeeming = asyncio.ensure_future(scene.redeem(code))
+        redeeming = asyncio.ensure_future(scene.provider.redeem(scene.client, code))
         await scene.until_somebody_waits(redeeming)
 
     response = await redeeming
@@ -169,9 +184,9 @@ async def test_a_code_that_is_redeemed_meanwhile_gives_nothing(scene: Scene, end
 async def test_a_whole_way_that_is_gone_meanwhile_leads_nowhere(scene: Scene, end: End) -> None:
     async def ask_and_redeem() -> httpx.Response | None:
         code = scene.code_in(await scene.ask())
-        return await scene.redeem(code) if code else None
+        return await scene.provider.redeem(scene.client, code) if code else None
 
-    async with scene.transaction() as tx:
+    async with scene.provider.resources.database.transaction() as tx:
         await end(scene, tx)
         going = asyncio.ensure_future(ask_and_redeem())
         await scene.until_somebody_waits(going)
@@ -185,16 +200,12 @@ async def test_a_code_that_is_about_to_be_issued_is_worth_nothing(
 ) -> None:
     there, go_on = _hold(monkeypatch, authorize_module, "_issue_code", before=True)
     asking = asyncio.ensure_future(scene.ask())
-    await there.wait()
-    ending = asyncio.ensure_future(_commit(scene, end))
-    await scene.until_somebody_waits(ending)
-    go_on.set()
-    response, _ = await asyncio.gather(asking, ending)
+    response = await _meet(scene, asking, end, there, go_on)
 
     code = scene.code_in(response)
 
     assert code
-    redeemed = await scene.redeem(code)
+    redeemed = await scene.provider.redeem(scene.client, code)
     assert redeemed.json()["error"] == "invalid_grant"
     await scene.check_nothing_is_left(redeemed)
 
@@ -210,22 +221,12 @@ async def test_a_redemption_under_way_is_done_and_then_taken_back(
 ) -> None:
     code = scene.code_in(await scene.ask())
     there, go_on = _hold(monkeypatch, grant_module, step, before=before)
-    redeeming = asyncio.ensure_future(scene.redeem(code))
-    await there.wait()
-    ending = asyncio.ensure_future(_commit(scene, end))
-    await scene.until_somebody_waits(ending)
-    go_on.set()
+    redeeming = asyncio.ensure_future(scene.provider.redeem(scene.client, code))
 
-    # Neither is the victim of the other: a deadlock would end one of them with 503.
-    response, _ = await asyncio.gather(redeeming, ending)
+    response = await _meet(scene, redeeming, end, there, go_on)
 
     assert response.status_code == 200, response.text
     await scene.check_nothing_is_left(response)
-
-
-async def _commit(scene: Scene, end: End) -> None:
-    async with scene.transaction() as tx:
-        await end(scene, tx)
 
 
 async def test_who_signs_out_while_a_code_is_redeemed_signs_out_and_ends_its_access_token(
@@ -234,16 +235,12 @@ async def test_who_signs_out_while_a_code_is_redeemed_signs_out_and_ends_its_acc
     code = scene.code_in(await scene.ask())
     (session,) = await scene.living_sessions()
     there, go_on = _hold(monkeypatch, grant_module, "_consume", before=False)
-    redeeming = asyncio.ensure_future(scene.redeem(code))
-    await there.wait()
+    redeeming = asyncio.ensure_future(scene.provider.redeem(scene.client, code))
 
     async def sign_out(scene: Scene, tx: Transaction) -> None:
         await scene.provider.resources.revoker.revoke_session(tx, session.id)
 
-    ending = asyncio.ensure_future(_commit(scene, sign_out))
-    await scene.until_somebody_waits(ending)
-    go_on.set()
-    response, _ = await asyncio.gather(redeeming, ending)
+    response = await _meet(scene, redeeming, sign_out, there, go_on)
 
     assert response.status_code == 200
     assert await scene.living_sessions() == []

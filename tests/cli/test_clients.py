@@ -62,7 +62,7 @@ def test_a_guessable_secret_is_refused(cli: Cli) -> None:
     refused = cli.run(
         "clients", "create", "--metadata", "web.json", "--client-secret-stdin", stdin="secret"
     )
-    assert "32 to 256" in refused.refusal()
+    assert "16 to 256" in refused.refusal()
 
 
 def test_a_second_client_of_the_identifier_is_a_conflict(cli: Cli) -> None:

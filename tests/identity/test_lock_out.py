@@ -148,6 +148,18 @@ async def test_closing_one_name_tells_nothing_about_another_of_the_same_person(
     assert await attempts(stranger, names[1], WRONG, 1) == [400]
 
 
+async def test_no_name_can_be_typed_so_that_it_closes_anothers_door(
+    provider: Provider, account: Account
+) -> None:
+    person = visitor(provider, "203.0.113.7")
+    for address in range(1, 2 * FREE + 1):
+        stranger = visitor(provider, f"192.0.2.{address}")
+        await attempts(stranger, f"{account.username} 203.0.113.7", WRONG, 1)
+        await attempts(stranger, f"203.0.113.7 {account.username}", WRONG, 1)
+
+    assert await attempts(person, account.username, WRONG, FREE) == [400] * FREE
+
+
 async def test_a_browser_has_one_name_however_often_it_signs_in(
     provider: Provider, account: Account
 ) -> None:

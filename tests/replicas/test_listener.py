@@ -123,6 +123,7 @@ async def test_a_poll_that_fails_is_not_the_last_and_stops_nobody_hearing(
 
     before = _hearing_since(replicas)
     monkeypatch.setattr(Changes, "_resync", failing)
+    monkeypatch.setattr("authsvc.storage.changes.POLL", POLL / 10)
 
     await until(lambda: polls > 2 * len(replicas.providers), patience=4 * POLL)
 
