@@ -12,6 +12,7 @@ from authsvc.storage.users import (
     User,
     create_user,
     delete_user,
+    find_user_locked,
     get_user,
     update_user,
 )
@@ -108,6 +109,8 @@ class People:
     async def delete(self, tx: Transaction, reference: str, origin: Origin) -> User:
         """Delete the account and end all it had; raises NotFound."""
         user = await get_user(tx, reference)
+        # The account before its sessions, as whoever signs in locks them.
+        await find_user_locked(tx, user.id)
         await self._revoker.revoke_user(tx, user.id)
         await delete_user(tx, user.id)
         await self._record(tx, "user.deleted", origin, user.id)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, Select, select, update
 
 from authsvc.storage.database import Transaction
 from authsvc.storage.identifiers import new_id
@@ -99,6 +100,12 @@ async def find_session(
     return None if row is None else (Session(*row[:-1]), row[-1])
 
 
+async def find_session_by_id(tx: Transaction, session_id: str) -> Session | None:
+    """Return the session unless it was ended, or None."""
+    row = (await tx.execute(_unended(sessions.c.id == session_id))).first()
+    return None if row is None else Session(*row)
+
+
 async def hold_session(tx: Transaction, session_id: str) -> Session | None:
     """Return the session unless it was ended, or None; it does not end before ``tx`` does.
 
@@ -165,6 +172,9 @@ async def list_sessions(
 
 
 async def _hold(tx: Transaction, is_it: ColumnElement[bool]) -> Session | None:
-    held = select(*_COLUMNS).where(is_it, sessions.c.ended_at.is_(None)).with_for_update(read=True)
-    row = (await tx.execute(held)).first()
+    row = (await tx.execute(_unended(is_it).with_for_update(read=True))).first()
     return None if row is None else Session(*row)
+
+
+def _unended(is_it: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    return select(*_COLUMNS).where(is_it, sessions.c.ended_at.is_(None))

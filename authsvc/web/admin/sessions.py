@@ -5,7 +5,7 @@ from typing import Any
 
 from authsvc.protocol.errors import InvalidRequest, NotFound
 from authsvc.storage.identifiers import is_id
-from authsvc.storage.sessions import Session, hold_session, list_sessions
+from authsvc.storage.sessions import Session, find_session_by_id, list_sessions
 from authsvc.web.admin.operations import NO_CONTENT, Answer, Call, Operation, View, ok
 from authsvc.web.admin.paging import PAGING, Page, page_of, read_cursor, read_limit
 
@@ -49,7 +49,7 @@ async def _list(call: Call) -> Answer:
 async def _show(call: Call) -> Answer:
     resources = call.server.resources
     async with resources.database.reading() as tx:
-        session = await hold_session(tx, call.id("session_id"))
+        session = await find_session_by_id(tx, call.id("session_id"))
     if session is None or session.expires_at <= resources.clock.now():
         raise NotFound("There is no such session")
     return ok(_view(session))
