@@ -23,7 +23,7 @@ def find_client_address(
     The headers come as all of their lines. ``X-Forwarded-For``, which nearly every proxy
     writes, comes first: a ``Forwarded`` beside it is the caller's own, passed on.
     """
-    if not _is_trusted(peer, trusted):
+    if not is_trusted_peer(peer, trusted):
         return peer
     chain = (
         ",".join(x_forwarded_for).split(",")
@@ -36,17 +36,13 @@ def find_client_address(
         if parsed is None:
             break
         address = parsed
-        if not _is_trusted(address, trusted):
+        if not is_trusted_peer(address, trusted):
             break
     return address
 
 
-def is_trusted_peer(peer: str, trusted: Sequence[Network]) -> bool:
-    """Tell whether ``peer`` is a trusted proxy."""
-    return _is_trusted(peer, trusted)
-
-
-def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
+def is_trusted_peer(address: str, trusted: Sequence[Network]) -> bool:
+    """Tell whether ``address`` is a trusted proxy."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
