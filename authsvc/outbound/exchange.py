@@ -1,0 +1,152 @@
+"""One request and its answer, within limits of time and size (RFC 9112)."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import httpcore
+
+from authsvc.outbound.errors import HostFailed, Unreachable
+from authsvc.outbound.lookups import Lookups, Resolver
+from authsvc.outbound.network import GuardedNetwork
+from authsvc.outbound.slots import MAX_REQUESTS
+from authsvc.outbound.targets import Target
+
+_USER_AGENT: Final = "authsvc"
+_MAX_REASON: Final = 200
+# Well before the end, so that a host that swallows packets is told from one that is slow.
+_CONNECT_SHARE: Final = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. ``headers`` have lower-case names, repeated ones joined by commas.
+
+    ``body`` is None when it was longer than asked for; then it was not read to its end.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+class Exchange:
+    """Sends requests, each on a connection of its own, so that each is checked anew."""
+
+    def __init__(
+        self,
+        tls: ssl.SSLContext,
+        resolver: Resolver,
+        dialer: httpcore.AsyncNetworkBackend,
+        *,
+        loopback: bool,
+    ) -> None:
+        """Speak https with public hosts; with ``loopback`` also http and https with this one."""
+        self._lookups = Lookups(resolver)
+        networks = {"https": GuardedNetwork(self._lookups, dialer, public=True, loopback=loopback)}
+        if loopback:
+            networks["http"] = GuardedNetwork(self._lookups, dialer, public=False, loopback=True)
+        self._pools = {
+            scheme: httpcore.AsyncConnectionPool(
+                tls, max_connections=MAX_REQUESTS, network_backend=network
+            )
+            for scheme, network in networks.items()
+        }
+
+    async def send(
+        self,
+        method: str,
+        target: Target,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        *,
+        max_bytes: int,
+        deadline: float,
+    ) -> Answer:
+        """Return the answer, of any status below 500 and with a body of ``max_bytes`` at most.
+
+        ``deadline`` is a time of the event loop. Raises Refused, Busy, Unreachable when it
+        is clear that there was no connection, and HostFailed for what else lies with the
+        host: slow, no HTTP, or 5xx.
+        """
+        request = _make_request(method, target, headers, body, deadline)
+        try:
+            async with asyncio.timeout_at(deadline):
+                answer = await self._send(request, target.scheme, max_bytes)
+        except httpcore.ConnectTimeout as error:
+            raise Unreachable("no connection: it took too long") from error
+        except (TimeoutError, httpcore.TimeoutException) as error:
+            raise HostFailed("the host took too long") from error
+        except httpcore.ConnectError as error:
+            raise Unreachable(f"no connection: {error}"[:_MAX_REASON]) from error
+        except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+            # Not the error's text, which may quote what the host sent.
+            raise HostFailed(f"broken off: {type(error).__name__}") from error
+        if answer.status >= 500:
+            raise HostFailed(f"the host answered {answer.status}", status=answer.status)
+        return answer
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        for pool in self._pools.values():
+            await pool.aclose()
+        await self._lookups.aclose()
+
+    async def _send(self, request: httpcore.Request, scheme: str, max_bytes: int) -> Answer:
+        response = await self._pools[scheme].handle_async_request(request)
+        try:
+            headers = _headers_of(response)
+            return Answer(response.status, headers, await _read(response, headers, max_bytes))
+        finally:
+            await response.aclose()
+
+
+def _make_request(
+    method: str, target: Target, headers: Mapping[str, str], body: bytes, deadline: float
+) -> httpcore.Request:
+    sent = {
+        "Host": target.host_header,
+        "User-Agent": _USER_AGENT,
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+        **headers,
+    }
+    if method == "POST":
+        sent["Content-Length"] = str(len(body))
+    seconds = max(deadline - asyncio.get_running_loop().time(), 0.001)
+    return httpcore.Request(
+        method,
+        # From its parts: no second reader of the URL decides where it leads.
+        httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path),
+        headers=[(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
+        content=body,
+        extensions={
+            "timeout": {
+                "connect": _CONNECT_SHARE * seconds,
+                **dict.fromkeys(("read", "write", "pool"), seconds),
+            }
+        },
+    )
+
+
+def _headers_of(response: httpcore.Response) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in response.headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+async def _read(
+    response: httpcore.Response, headers: Mapping[str, str], max_bytes: int
+) -> bytes | None:
+    if int(headers.get("content-length", "0")) > max_bytes:
+        return None
+    body = bytearray()
+    async for chunk in response.aiter_stream():
+        body += chunk
+        if len(body) > max_bytes:
+            return None
+    return bytes(body)
