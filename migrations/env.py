@@ -3,13 +3,46 @@
 Lock time-outs keep a migration from queueing the whole service behind it.
 """
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from alembic import context
 from sqlalchemy import Connection, text
 
 from authsvc.storage.schema import metadata
 
 _LOCK_TIMEOUT = "5s"
-_MIGRATION_LOCK = 0x6175746873766303
+_MIGRATION_LOCK = {"lock": 0x6175746873766303}
+_LOOK_SECONDS = 0.2
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Let two replicas that start at once migrate one after the other.
+
+    The lock is the session's, not the transaction's: an index that is built concurrently ends
+    the transaction. Nobody waits inside of one for it, since such a build waits for whoever
+    has a transaction open.
+    """
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    try_lock = text("SELECT pg_try_advisory_lock(:lock)")
+    while not connection.execute(try_lock, _MIGRATION_LOCK).scalar_one():
+        connection.commit()
+        time.sleep(_LOOK_SECONDS)
+    connection.execute(text(f"SET lock_timeout = '{_LOCK_TIMEOUT}'"))
+    connection.execute(text("SET statement_timeout = 0"))
+    connection.commit()
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(text("RESET lock_timeout"))
+        connection.execute(text("RESET statement_timeout"))
+        connection.execute(text("SELECT pg_advisory_unlock(:lock)"), _MIGRATION_LOCK)
+        connection.commit()
 
 
 def _migrate(connection: Connection) -> None:
@@ -19,14 +52,7 @@ def _migrate(connection: Connection) -> None:
         compare_type=True,
         render_as_batch=connection.dialect.name == "sqlite",
     )
-    with context.begin_transaction():
-        if connection.dialect.name == "postgresql":
-            # Two replicas that start at once migrate one after the other.
-            connection.execute(
-                text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK}
-            )
-            connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'"))
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
+    with _alone(connection), context.begin_transaction():
         context.run_migrations()
 
 

@@ -92,7 +92,14 @@ WRONG: dict[str, tuple[list[str], str]] = {
         ["orders", "[]", '{"orders": ["orders"]}', '{"https://a.example": "orders"}', "{"],
         "a JSON object like",
     ),
-    "REGISTRATION": (["open", "on"], "'off'"),
+    "REGISTRATION": (["on", "true"], "'off'"),
+    "REGISTRATION_STATEMENT_ISSUERS": (
+        ["https://a.example", "[]", '{"a": 1}', "{"],
+        "a JSON object like",
+    ),
+    "REGISTRATION_MAX_UNUSED": (["0", "many"], ""),
+    "OUTBOUND_LOOPBACK": (["maybe"], "on or off"),
+    "IMPLICIT_FLOW": (["maybe"], "on or off"),
     "TRUSTED_PROXIES": (["proxy.example", "10.0.0.1/8", "10.0.0.0/33"], "CIDR"),
     "MAX_BODY_BYTES": (["0", "1e6", "99999999999"], ""),
     "ARGON2_TIME_COST": (["0", "101"], ""),
@@ -138,7 +145,8 @@ def test_every_variable_is_checked(monkeypatch: pytest.MonkeyPatch, variable: st
             load_master_keys(load_settings())
         return
 
-    assert _refusal(monkeypatch, **{variable: "~ nonsense ~"}).startswith(f"{PREFIX}{variable} ")
+    nonsense = 'a"b' if variable == "REGISTRATION_SCOPES" else "~ nonsense ~"
+    assert _refusal(monkeypatch, **{variable: nonsense}).startswith(f"{PREFIX}{variable} ")
 
 
 GOOD: dict[str, list[tuple[str, object]]] = {
@@ -225,13 +233,17 @@ def test_production_starts_with_everything_in_place(monkeypatch: pytest.MonkeyPa
     assert load_settings().secure
 
 
+@pytest.mark.parametrize("longest", ["ACCESS_TOKEN_TTL", "ID_TOKEN_TTL"])
 def test_a_retired_key_is_published_for_at_least_as_long_as_tokens_live(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, longest: str
 ) -> None:
-    line = _refusal(monkeypatch, ACCESS_TOKEN_TTL="3600", KEY_RETIRED_TTL="3599")
+    lives = {"ACCESS_TOKEN_TTL": "60", "ID_TOKEN_TTL": "60"} | {longest: "3600"}
+    line = _refusal(monkeypatch, **lives, KEY_RETIRED_TTL="3599")
 
     assert line.startswith(f"{PREFIX}KEY_RETIRED_TTL ")
     assert "3600" in line
+    monkeypatch.setenv(f"{PREFIX}KEY_RETIRED_TTL", "3600")
+    load_settings()
 
 
 @pytest.mark.parametrize(

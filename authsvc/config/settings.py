@@ -9,12 +9,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.sources import PydanticBaseSettingsSource
 
 from authsvc.config.values import (
+    ExistingFile,
+    Names,
     Namespaces,
     Networks,
     PositiveSeconds,
     Rate,
     Seconds,
     Switch,
+    UrlsByIssuer,
     setting,
 )
 from authsvc.config.variables import PREFIX, FileVariables
@@ -69,7 +72,7 @@ class Settings(BaseSettings):
     session_idle_ttl: PositiveSeconds = setting(28_800, "life of a session that is not used")
     clock_leeway: Seconds = setting(10, "clock difference allowed in a client's JWT")
     client_assertion_ttl: PositiveSeconds = setting(
-        300, "longest life of a client assertion that is accepted"
+        3_600, "longest life of a client assertion that is accepted"
     )
     idempotency_key_ttl: PositiveSeconds = setting(
         86_400, "time in which an `Idempotency-Key` is remembered"
@@ -91,7 +94,41 @@ class Settings(BaseSettings):
         "resource servers a token may be asked for (RFC 8707): a JSON object, "
         "URI to the permission namespaces that its tokens carry",
     )
-    registration: Literal["off"] = setting("off", "dynamic client registration")
+    implicit_flow: Switch = setting(
+        False, "`on` lets clients that register it use `id_token` and `id_token token`"
+    )
+    hybrid_flow: Switch = setting(
+        False, "`on` lets clients that register it use `code` together with tokens"
+    )
+    device_code_ttl: PositiveSeconds = setting(600, "life of a device code and its user code")
+    device_poll_interval: PositiveSeconds = setting(
+        5, "seconds a device waits between two polls; each poll too soon adds 5"
+    )
+    registration: Literal["off", "token", "open"] = setting(
+        "off", "dynamic client registration: `off`, `token` (initial access token), `open`"
+    )
+    registration_scopes: Names = setting(
+        "", "scopes besides those of OpenID Connect that clients may register themselves"
+    )
+    registration_require_pkce: Switch = setting(
+        False, "`on` requires PKCE of confidential clients that registered themselves, too"
+    )
+    registration_unused_ttl: PositiveSeconds = setting(
+        86_400, "time after which a client that registered itself and was never used goes"
+    )
+    registration_max_unused: int = setting(
+        10_000, "clients that may have registered themselves and not been used yet", ge=1
+    )
+    registration_statement_issuers: UrlsByIssuer = setting(
+        {}, "whose software statements are believed: a JSON object, issuer to URL of its JWKS"
+    )
+    outbound_loopback: Switch = setting(
+        False,
+        "lets outbound requests (`jwks_uri`, back-channel logout …) reach loopback addresses, "
+        "and over http: for tests",
+    )
+    outbound_ca_file: ExistingFile | None = setting(None, "extra CA bundle for outbound requests")
+    outbound_timeout: PositiveSeconds = setting(5, "longest time an outbound request may take")
     trusted_proxies: Networks = setting(
         "127.0.0.0/8,::1/128",
         "whose `X-Forwarded-For`, or without it `Forwarded`, is believed: addresses or networks",
@@ -134,6 +171,8 @@ class Settings(BaseSettings):
     rate_limit_revoke_address: Rate = setting("6000/minute", "revocation, per address")
     rate_limit_logout_address: Rate = setting("120/minute", "logout, per address")
     rate_limit_discovery_address: Rate = setting("3000/minute", "metadata and JWKS, per address")
+    rate_limit_register_address: Rate = setting("600/minute", "registration, per address")
+    rate_limit_device_address: Rate = setting("60/minute", "device code entry, per address")
     rate_limit_admin_address: Rate = setting("1200/minute", "admin API, per address")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "least level logged")
     log_format: Literal["json", "console"] = setting("json", "JSON lines, or text for a person")

@@ -14,7 +14,7 @@ def settings_table() -> str:
         default = field.default
         if isinstance(default, bool):
             shown = "`on`" if default else "`off`"
-        elif default is None:
+        elif default is None or default == "":
             shown = "unset"
         else:
             shown = "`{}`" if default == {} else f"`{default}`"

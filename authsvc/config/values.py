@@ -4,8 +4,10 @@ Each raises ValueError with the words that follow "it accepts".
 """
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -79,12 +81,46 @@ def _namespaces(value: object) -> dict[str, frozenset[str]]:
     return resources
 
 
+def _urls_by_issuer(value: object) -> dict[str, str]:
+    wanted = 'a JSON object like {"https://software.example": "https://software.example/jwks"}'
+    if isinstance(value, str):
+        try:
+            value = orjson.loads(value or "{}")
+        except orjson.JSONDecodeError as error:
+            raise ValueError(wanted) from error
+    if not isinstance(value, Mapping):
+        raise ValueError(wanted)
+    texts = [text for pair in value.items() for text in pair]
+    if not all(isinstance(text, str) and urlsplit(text).scheme for text in texts):
+        raise ValueError(wanted)
+    return dict(value)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    names = value if isinstance(value, tuple) else str(value).replace(",", " ").split()
+    if not all(_SCOPE_TOKEN.fullmatch(name) for name in names):
+        raise ValueError("scopes (RFC 6749 section 3.3) with spaces or commas between them")
+    return tuple(dict.fromkeys(names))
+
+
+def _existing_file(value: object) -> Path:
+    path = Path(str(value))
+    if not path.is_file():
+        raise ValueError("the path of a file")
+    return path
+
+
+# RFC 6749 §3.3.
+_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 _PERIODS = ("second", "minute", "hour", "day")
 Seconds = Annotated[timedelta, BeforeValidator(_seconds)]
 PositiveSeconds = Annotated[timedelta, BeforeValidator(_seconds), AfterValidator(_positive)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Rate = Annotated[str, AfterValidator(_rate)]
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+UrlsByIssuer = Annotated[dict[str, str], NoDecode, BeforeValidator(_urls_by_issuer)]
+ExistingFile = Annotated[Path, BeforeValidator(_existing_file)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Namespaces = Annotated[dict[str, frozenset[str]], NoDecode, BeforeValidator(_namespaces)]
 
 

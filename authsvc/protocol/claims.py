@@ -126,8 +126,27 @@ def claims_for_scopes(
     return {
         name: value
         for name, value in user_claims.items()
-        if name.partition("#")[0] in asked and value not in (None, "", {})
+        if name.partition("#")[0] in asked and is_worth_telling(value)
     }
+
+
+def is_reached_by(scopes: Iterable[str], name: str) -> bool:
+    """Tell whether ``scopes`` ask for the claim ``name``, in whatever language, anyway."""
+    return any(name.partition("#")[0] in SCOPE_CLAIMS.get(scope, ()) for scope in scopes)
+
+
+def is_worth_telling(value: object) -> bool:
+    """Tell a claim that has a value from one that is left out (OpenID Connect Core §5.3.2)."""
+    return value not in (None, "", {})
+
+
+def select_claims(names: Iterable[str], user_claims: Mapping[str, object]) -> dict[str, object]:
+    """Return those of ``user_claims`` that are asked for by name (OpenID Connect Core §5.5).
+
+    A name without a language tag gets the claim as it is; one with a tag gets the claim in
+    that language, where it is known (§5.2).
+    """
+    return {name: user_claims[name] for name in names if is_worth_telling(user_claims.get(name))}
 
 
 def check_claim(name: str, value: object) -> None:

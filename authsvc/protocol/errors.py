@@ -81,10 +81,27 @@ class InvalidTarget(OAuthError):
 
 
 class AccessDenied(OAuthError):
-    """The person said no (§4.1.2.1)."""
+    """The person said no (§4.1.2.1, RFC 8628 §3.5)."""
 
     error = "access_denied"
-    status_code = 403
+
+
+class AuthorizationPending(OAuthError):
+    """The person has not answered the device's request yet (RFC 8628 §3.5)."""
+
+    error = "authorization_pending"
+
+
+class SlowDown(OAuthError):
+    """As pending, and the device asked too soon: its interval has grown (RFC 8628 §3.5)."""
+
+    error = "slow_down"
+
+
+class ExpiredToken(OAuthError):
+    """The device code has expired: the device may begin anew (RFC 8628 §3.5)."""
+
+    error = "expired_token"
 
 
 class LoginRequired(OAuthError):
@@ -99,16 +116,22 @@ class ConsentRequired(OAuthError):
     error = "consent_required"
 
 
-class RequestNotSupported(OAuthError):
-    """The ``request`` parameter is not supported (OpenID Connect Core §3.1.2.6)."""
+class UnmetAuthenticationRequirements(OAuthError):
+    """An essential ``acr`` that nobody can reach here (Unmet Authentication Requirements §2)."""
 
-    error = "request_not_supported"
+    error = "unmet_authentication_requirements"
 
 
-class RequestUriNotSupported(OAuthError):
-    """The ``request_uri`` parameter is not supported (OpenID Connect Core §3.1.2.6)."""
+class InvalidRequestObject(OAuthError):
+    """A request object is malformed, forged or not allowed (RFC 9101 §7)."""
 
-    error = "request_uri_not_supported"
+    error = "invalid_request_object"
+
+
+class InvalidRequestUri(OAuthError):
+    """A ``request_uri`` is not registered, or holds no request object (RFC 9101 §7)."""
+
+    error = "invalid_request_uri"
 
 
 class RegistrationNotSupported(OAuthError):
@@ -127,6 +150,18 @@ class InvalidClientMetadata(OAuthError):
     """A value in client metadata is not acceptable (RFC 7591 §3.2.2)."""
 
     error = "invalid_client_metadata"
+
+
+class InvalidSoftwareStatement(OAuthError):
+    """The software statement is malformed, or nobody who is trusted signed it (RFC 7591 §3.2.2)."""
+
+    error = "invalid_software_statement"
+
+
+class UnapprovedSoftwareStatement(OAuthError):
+    """The software statement is of an issuer that is not trusted here (RFC 7591 §3.2.2)."""
+
+    error = "unapproved_software_statement"
 
 
 class InvalidToken(OAuthError):

@@ -17,7 +17,7 @@ from authsvc.protocol.errors import (
 from authsvc.protocol.redirect_uri import ApplicationType, parse_redirect_uri
 from authsvc.protocol.scope import parse_scope
 from authsvc.protocol.text import is_plain_text
-from authsvc.protocol.uris import LOOPBACK_HOSTS, parse_resource, split_uri
+from authsvc.protocol.uris import LOOPBACK_HOSTS, Uri, parse_resource, split_uri
 
 MAX_TEXT: Final = 256
 """Characters of a text such as ``client_name``."""
@@ -27,6 +27,8 @@ MAX_ENTRIES: Final = 100
 
 _MAX_SCOPE: Final = 8192
 _MAX_SECONDS: Final = 2**31 - 1
+_MAX_JWT: Final = 16_384
+_JWT: Final = re.compile(r"[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+")
 _LANGUAGE_TAG: Final = re.compile(r"[A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*")
 _LOCALIZED_URIS: Final = frozenset({"client_uri", "logo_uri", "tos_uri", "policy_uri"})
 _LOCALIZED: Final = _LOCALIZED_URIS | {"client_name"}
@@ -88,9 +90,22 @@ class Members:
     def secure_uri(self, name: str) -> str | None:
         """Return an https URL; http on a loopback host is let pass for development."""
         value = self.web_page(name)
-        parts = split_uri(value) if value else None
-        if parts and parts.scheme != "https" and parts.host not in LOOPBACK_HOSTS:
-            raise InvalidClientMetadata(f"{name} must be https")
+        return None if value is None else _secure_uri(name, value)
+
+    def secure_uris(self, name: str) -> tuple[str, ...]:
+        """Return a list of https URLs, which may have a fragment (``request_uris``)."""
+        value = self._raw.get(name)
+        entries = () if value is None else _entries(name, value)
+        uris = [_secure_uri(name, entry) for entry in entries]
+        return tuple(dict.fromkeys(uris))
+
+    def jwt(self, name: str) -> str | None:
+        """Return a compact JWS, which nobody has vouched for yet."""
+        value = self._raw.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, str) or len(value) > _MAX_JWT or not _JWT.fullmatch(value):
+            raise InvalidClientMetadata(f"{name} must be a signed JWT")
         return value
 
     def redirect_uris(self, name: str, application_type: ApplicationType) -> tuple[str, ...]:
@@ -145,6 +160,22 @@ def _entries(name: str, value: object) -> list[object]:
     if not isinstance(value, list) or len(value) > MAX_ENTRIES:
         raise InvalidClientMetadata(f"{name} must be a list of at most 100 entries")
     return value
+
+
+def _secure_uri(name: str, value: object) -> str:
+    parts = split_uri(value) if isinstance(value, str) else None
+    if (
+        not isinstance(value, str)
+        or parts is None
+        or parts.host is None
+        or not (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts)))
+    ):
+        raise InvalidClientMetadata(f"{name} must be https")
+    return value
+
+
+def _is_loopback(uri: Uri) -> bool:
+    return uri.host in LOOPBACK_HOSTS
 
 
 def _web_page(name: str, value: object) -> str:

@@ -81,6 +81,10 @@ class Parameters:
         """Return the parameters that are not called any of ``names``."""
         return Parameters(pair for pair in self._pairs if pair[0] not in names)
 
+    def replaced(self, name: str, value: str) -> "Parameters":
+        """Return the parameters with ``value`` as the only one of ``name``."""
+        return Parameters([*self.without(name).pairs(), (name, value)])
+
     def __contains__(self, name: object) -> bool:
         return bool(self._first.get(name)) if isinstance(name, str) else False
 

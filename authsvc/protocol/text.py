@@ -5,6 +5,7 @@ one name look like another, and a person decides by a client's name (RFC 7591 §
 """
 
 import re
+import unicodedata
 from typing import Final
 
 # Control characters (C0, DEL, C1), line and paragraph separators, bidirectional
@@ -12,13 +13,26 @@ from typing import Final
 _NOT_PLAIN: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+# Letters to Unicode, and nothing to the eye (Default_Ignorable_Code_Point).
+_FILLERS: Final = frozenset("\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800")
 # What PostgreSQL and UTF-8 can not hold.
 _NOT_STORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 def is_plain_text(text: str, *, max_length: int) -> bool:
-    """Tell whether ``text`` is one line of 1 to ``max_length`` visible characters."""
-    return 0 < len(text) <= max_length and not text.isspace() and _NOT_PLAIN.search(text) is None
+    """Tell whether ``text`` is one line of 1 to ``max_length`` characters, one visible at least."""
+    return (
+        0 < len(text) <= max_length
+        and _NOT_PLAIN.search(text) is None
+        and any(_is_visible(character) for character in text)
+    )
+
+
+def _is_visible(character: str) -> bool:
+    """Tell a character that leaves a mark from spaces, joiners, fillers and the like."""
+    if character in _FILLERS:
+        return False
+    return unicodedata.category(character)[0] in "LNPS"
 
 
 def is_storable(text: str) -> bool:

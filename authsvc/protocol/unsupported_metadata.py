@@ -11,39 +11,25 @@ from typing import Final
 
 from authsvc.protocol.errors import InvalidClientMetadata
 
-_NO_ENCRYPTION: Final = "is not supported; tokens and responses are signed only"
-_NO_REQUEST_OBJECT: Final = "is not supported; send plain request parameters"
+_NO_ENCRYPTION: Final = "is not supported; this response is not encrypted"
+_NO_ENCRYPTED_REQUEST: Final = "is not supported; request objects are signed only"
+_NO_PUSHED_REQUEST: Final = "is not supported; send request or request_uri"
 _NO_SIGNED_RESPONSE: Final = "is not supported; the response is plain JSON"
-_NO_LOGOUT_NOTICE: Final = "is not supported; clients are not told of a logout"
 _BEARER_ALONE: Final = "is not supported; access tokens are bearer tokens"
 _NO_MTLS: Final = "is not supported; see token_endpoint_auth_methods_supported"
 
 UNSUPPORTED_MEMBERS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "jwks_uri": "is not supported; register jwks",
-        "sector_identifier_uri": "is not supported; the subject type is public",
-        "id_token_encrypted_response_alg": _NO_ENCRYPTION,
-        "id_token_encrypted_response_enc": _NO_ENCRYPTION,
-        "userinfo_encrypted_response_alg": _NO_ENCRYPTION,
-        "userinfo_encrypted_response_enc": _NO_ENCRYPTION,
         "introspection_encrypted_response_alg": _NO_ENCRYPTION,
         "introspection_encrypted_response_enc": _NO_ENCRYPTION,
         "authorization_encrypted_response_alg": _NO_ENCRYPTION,
         "authorization_encrypted_response_enc": _NO_ENCRYPTION,
-        "userinfo_signed_response_alg": _NO_SIGNED_RESPONSE,
         "introspection_signed_response_alg": _NO_SIGNED_RESPONSE,
         "authorization_signed_response_alg": "is not supported; see response_modes_supported",
-        "request_uris": _NO_REQUEST_OBJECT,
-        "request_object_signing_alg": _NO_REQUEST_OBJECT,
-        "request_object_encryption_alg": _NO_REQUEST_OBJECT,
-        "request_object_encryption_enc": _NO_REQUEST_OBJECT,
-        "require_signed_request_object": _NO_REQUEST_OBJECT,
-        "require_pushed_authorization_requests": _NO_REQUEST_OBJECT,
+        "request_object_encryption_alg": _NO_ENCRYPTED_REQUEST,
+        "request_object_encryption_enc": _NO_ENCRYPTED_REQUEST,
+        "require_pushed_authorization_requests": _NO_PUSHED_REQUEST,
         "authorization_details_types": "is not supported; use scope and resource",
-        "backchannel_logout_uri": _NO_LOGOUT_NOTICE,
-        "backchannel_logout_session_required": _NO_LOGOUT_NOTICE,
-        "frontchannel_logout_uri": _NO_LOGOUT_NOTICE,
-        "frontchannel_logout_session_required": _NO_LOGOUT_NOTICE,
         "dpop_bound_access_tokens": _BEARER_ALONE,
         "tls_client_certificate_bound_access_tokens": _BEARER_ALONE,
         "tls_client_auth_subject_dn": _NO_MTLS,

@@ -23,6 +23,8 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
@@ -56,7 +58,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 def _json() -> Any:
-    return JSON().with_variant(JSONB(), "postgresql")
+    return JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
 def _id() -> Column[str]:
@@ -109,6 +111,20 @@ sessions = Table(
     Column("seen_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False, index=True),
     Column("ended_at", Instant),
+    *(
+        # Those that were not ended alone: they are few, what has ended piles up.
+        Index(f"ix_sessions_unended_{name}", name, postgresql_where=where, sqlite_where=where)
+        for name in ("seen_at", "expires_at")
+        for where in [text("ended_at IS NULL")]
+    ),
+)
+
+session_clients = Table(
+    "session_clients",
+    metadata,
+    _reference("session_id", "sessions.id", nullable=False),
+    _reference("client_id", "clients.client_id", nullable=False, index=True),
+    PrimaryKeyConstraint("session_id", "client_id"),
 )
 
 consents = Table(
@@ -128,8 +144,19 @@ clients = Table(
     metadata,
     Column("client_id", String(255), primary_key=True),
     Column("metadata", _json(), nullable=False),
+    Column("self_registered", Boolean, nullable=False, server_default=false()),
+    Column("registration_token_hash", LargeBinary(32)),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    Column("used_at", Instant),
+)
+UNUSED = clients.c.self_registered & clients.c.used_at.is_(None)
+"""Clients that registered themselves and were never used."""
+Index(
+    "ix_clients_unused_created_at",
+    clients.c.created_at,
+    postgresql_where=UNUSED,
+    sqlite_where=UNUSED,
 )
 
 client_secrets = Table(
@@ -138,6 +165,7 @@ client_secrets = Table(
     _id(),
     _reference("client_id", "clients.client_id", nullable=False, index=True),
     Column("secret_hash", LargeBinary(32), nullable=False),
+    Column("secret_sealed", LargeBinary),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
 )
@@ -146,6 +174,16 @@ client_assertions = Table(
     "client_assertions",
     metadata,
     Column("assertion_hash", LargeBinary(32), primary_key=True),
+    Column("expires_at", Instant, nullable=False, index=True),
+)
+
+initial_access_tokens = Table(
+    "initial_access_tokens",
+    metadata,
+    _id(),
+    Column("token_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("uses_left", Integer),
+    Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False, index=True),
 )
 
@@ -206,9 +244,37 @@ authorization_codes = Table(
     Column("scope", Text, nullable=False),
     Column("resources", _json(), nullable=False),
     Column("nonce", Text),
+    Column("claims", _json()),
     Column("code_challenge", String(128)),
+    # Of what the version before this one stored they are missing.
+    Column("auth_time", Instant),
+    Column("acr", String(64)),
+    Column("amr", _json()),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False, index=True),
+    Column("consumed_at", Instant),
+)
+
+device_codes = Table(
+    "device_codes",
+    metadata,
+    _id(),
+    Column("device_code_hash", LargeBinary(32), nullable=False, unique=True),
+    Column("user_code_hash", LargeBinary(32), nullable=False, unique=True),
+    _reference("client_id", "clients.client_id", nullable=False, index=True),
+    _reference("user_id", "users.id", index=True),
+    _reference("session_id", "sessions.id", index=True),
+    Column("scope", Text, nullable=False),
+    Column("resources", _json(), nullable=False),
+    Column("poll_interval", Integer, nullable=False),
+    Column("polled_at", Instant),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False, index=True),
+    Column("auth_time", Instant),
+    Column("acr", String(64)),
+    Column("amr", _json()),
+    Column("approved_at", Instant),
+    Column("denied_at", Instant),
     Column("consumed_at", Instant),
 )
 
@@ -221,6 +287,7 @@ token_families = Table(
     _reference("session_id", "sessions.id", nullable=False, index=True),
     Column("scope", Text, nullable=False),
     Column("resources", _json(), nullable=False),
+    Column("claims", _json()),
     Column("auth_time", Instant, nullable=False),
     Column("acr", String(64), nullable=False),
     Column("amr", _json(), nullable=False),
@@ -283,6 +350,20 @@ registry_versions = Table(
     metadata,
     Column("name", String(32), primary_key=True),
     Column("version", BigInteger, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    _id(),
+    Column("kind", String(32), nullable=False),
+    Column("payload", _json(), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("last_error", String(255)),
+    Column("created_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("failed_at", Instant),
+    Index("ix_outbox_failed_at_due_at", "failed_at", "due_at"),
 )
 
 idempotency_keys = Table(

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from authsvc.protocol.client_metadata import parse_client_metadata
 from authsvc.protocol.errors import InvalidClientMetadata, InvalidRedirectUri
+from authsvc.protocol.metadata_rules import parse_client_metadata
 from authsvc.protocol.unsupported_metadata import UNSUPPORTED_MEMBERS
 from tests.protocol.metadata_examples import CB, FULL, IMPLICIT, JWKS, SUPPORTED, parse
 
@@ -21,6 +21,9 @@ def test_the_defaults_are_those_of_the_specifications() -> None:
         "id_token_signed_response_alg": "RS256",
         "subject_type": "public",
         "require_auth_time": False,
+        "require_signed_request_object": False,
+        "backchannel_logout_session_required": False,
+        "frontchannel_logout_session_required": False,
         "require_pkce": True,
     }
     assert metadata.scope == ()
@@ -90,13 +93,18 @@ def test_the_code_grant_needs_a_redirect_uri(value: object) -> None:
         ("grant_types", ["authorization_code", "urn:example:grant"]),
         ("response_types", ["code", "token"]),
         ("response_types", ["code id_token"]),
-        ("token_endpoint_auth_method", "client_secret_jwt"),
         ("token_endpoint_auth_method", "tls_client_auth"),
         ("token_endpoint_auth_signing_alg", "none"),
-        ("token_endpoint_auth_signing_alg", "HS256"),
+        ("token_endpoint_auth_signing_alg", "HS512"),
         ("id_token_signed_response_alg", "none"),
         ("id_token_signed_response_alg", "HS256"),
-        ("subject_type", "pairwise"),
+        ("id_token_encrypted_response_alg", "RSA1_5"),
+        ("id_token_encrypted_response_alg", "dir"),
+        ("userinfo_signed_response_alg", "none"),
+        ("userinfo_signed_response_alg", "HS256"),
+        ("userinfo_encrypted_response_alg", "A128KW"),
+        ("request_object_signing_alg", "HS256"),
+        ("subject_type", "private"),
         ("application_type", "desktop"),
     ],
 )
@@ -115,9 +123,11 @@ def test_a_member_that_asks_for_what_we_do_not_have_is_refused(name: str) -> Non
     assert parse({name: []}) == parse()
 
 
-def test_a_client_with_jwks_uri_is_told_to_register_jwks() -> None:
-    with pytest.raises(InvalidClientMetadata, match="jwks_uri is not supported; register jwks"):
-        parse(jwks_uri="https://client.example/jwks.json")
+def test_keys_come_by_value_or_by_reference_and_not_both() -> None:
+    uri = "https://client.example/jwks.json"
+    assert parse(jwks_uri=uri).jwks_uri == uri
+    with pytest.raises(InvalidClientMetadata, match="jwks and jwks_uri"):
+        parse(jwks_uri=uri, jwks=JWKS)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +180,7 @@ def test_only_a_confidential_client_goes_without_pkce() -> None:
 
 def test_private_key_jwt_needs_keys() -> None:
     parse(token_endpoint_auth_method="private_key_jwt", jwks=JWKS)
+    parse(token_endpoint_auth_method="private_key_jwt", jwks_uri="https://client.example/jwks")
     with pytest.raises(InvalidClientMetadata, match="jwks"):
         parse(token_endpoint_auth_method="private_key_jwt")
 

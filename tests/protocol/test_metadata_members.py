@@ -11,12 +11,18 @@ WRONG_TYPES: list[tuple[str, object]] = [
         (
             (
                 "client_name software_id software_version token_endpoint_auth_method subject_type "
-                "application_type id_token_signed_response_alg token_endpoint_auth_signing_alg"
+                "application_type id_token_signed_response_alg token_endpoint_auth_signing_alg "
+                "id_token_encrypted_response_alg id_token_encrypted_response_enc "
+                "userinfo_signed_response_alg userinfo_encrypted_response_alg "
+                "userinfo_encrypted_response_enc request_object_signing_alg"
             ),
             [1, True, [], {}, ["x"], "", " ", "a\x00b", "a\nb", "\ud800", "a" * 257],
         ),
         (
-            "client_uri logo_uri policy_uri tos_uri initiate_login_uri client_uri#de",
+            (
+                "client_uri logo_uri policy_uri tos_uri initiate_login_uri client_uri#de jwks_uri "
+                "sector_identifier_uri backchannel_logout_uri frontchannel_logout_uri"
+            ),
             [
                 1,
                 [],
@@ -42,7 +48,31 @@ WRONG_TYPES: list[tuple[str, object]] = [
             "redirect_uris post_logout_redirect_uris resources",
             ["x", 1, {}, [1], [None], [CB] * 101],
         ),
-        ("require_auth_time require_pkce", [0, 1, "true", [], {}]),
+        (
+            (
+                "require_auth_time require_pkce require_signed_request_object "
+                "backchannel_logout_session_required frontchannel_logout_session_required"
+            ),
+            [0, 1, "true", [], {}],
+        ),
+        (
+            "request_uris",
+            [
+                "x",
+                1,
+                {},
+                [1],
+                [None],
+                ["/relative"],
+                ["http://client.example/x"],
+                ["https://user@client.example/x"],
+                [CB] * 101,
+            ],
+        ),
+        (
+            "software_statement",
+            [1, True, [], {}, "", "a", "a.b", "a.b.", ".a.b", "a.b.c.d", "a.b.\u00e9", "a" * 16385],
+        ),
         ("default_max_age", [-1, 1.5, True, "3600", [], 2**31, 2**70]),
         ("scope", [1, [], ["openid"], {}, "a  b", 'a"b', "a\x00", "\u00e9", "a" * 8193]),
         ("jwks", [1, "x", [], {}, {"keys": []}]),
@@ -71,11 +101,32 @@ def test_a_bad_redirect_uri_has_its_own_code_and_a_bad_logout_uri_has_not(uri: s
         parse(post_logout_redirect_uris=[CB, uri])
 
 
+@pytest.mark.parametrize("name", ["initiate_login_uri", "jwks_uri", "backchannel_logout_uri"])
 @pytest.mark.parametrize("uri", ["http://client.example/login", "ftp://client.example/login"])
-def test_a_login_is_initiated_over_https(uri: str) -> None:
-    parse(initiate_login_uri="http://127.0.0.1:3000/login")
+def test_what_we_or_a_browser_call_is_https(name: str, uri: str) -> None:
+    parse({name: "https://127.0.0.1:3000/login"})
+    with pytest.raises(InvalidClientMetadata, match=name):
+        parse({name: uri})
+
+
+@pytest.mark.parametrize("name", ["jwks_uri", "backchannel_logout_uri"])
+def test_on_loopback_it_may_be_http_where_the_setting_says_so(name: str) -> None:
+    with pytest.raises(InvalidClientMetadata, match=name):
+        parse({name: "http://127.0.0.1:3000/x"})
+    parse({name: "http://127.0.0.1:3000/x"}, loopback=True)
+    with pytest.raises(InvalidClientMetadata, match=name):
+        parse({name: "http://client.example/x"}, loopback=True)
+
+
+def test_a_sign_in_is_begun_over_https_whatever_the_setting_says() -> None:
     with pytest.raises(InvalidClientMetadata, match="initiate_login_uri"):
-        parse(initiate_login_uri=uri)
+        parse({"initiate_login_uri": "http://127.0.0.1:3000/x"}, loopback=True)
+
+
+@pytest.mark.parametrize("name", ["\u200b", "\u3164", "\u2062 \u2063", "\u2800", "\u0301"])
+def test_a_name_that_nobody_can_see_is_refused(name: str) -> None:
+    with pytest.raises(InvalidClientMetadata, match="client_name"):
+        parse(client_name=name)
 
 
 @pytest.mark.parametrize("uri", ["api", "https://api.example.com/#x", "https://u@api.example.com"])

@@ -5,8 +5,8 @@ import json
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from authsvc.protocol.client_metadata import parse_client_metadata
 from authsvc.protocol.errors import InvalidClientMetadata, InvalidRedirectUri, OAuthError
+from authsvc.protocol.metadata_rules import parse_client_metadata
 from authsvc.protocol.unsupported_metadata import UNSUPPORTED_MEMBERS
 from tests.protocol.metadata_examples import CB, FULL, JWKS, SUPPORTED
 
@@ -33,6 +33,11 @@ MEMBERS = st.fixed_dictionaries(
         "contacts": st.lists(PLAIN, max_size=3),
         "id_token_signed_response_alg": st.sampled_from(SUPPORTED.id_token_signing_algs),
         "default_max_age": st.none() | st.integers(0, 100),
+        "id_token_encrypted_response_alg": st.sampled_from([None, "ECDH-ES", "RSA-OAEP"]),
+        "userinfo_encrypted_response_enc": st.sampled_from([None, "A256GCM"]),
+        "request_object_signing_alg": st.sampled_from(SUPPORTED.request_object_signing_algs),
+        "require_signed_request_object": st.booleans(),
+        "subject_type": st.sampled_from(SUPPORTED.subject_types),
         "require_auth_time": st.booleans(),
         "require_pkce": st.booleans(),
         "resources": subsets("https://api.example.com", "urn:a:b"),
