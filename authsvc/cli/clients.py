@@ -49,9 +49,10 @@ def create(
     secret = read_secret("Client secret") if client_secret_stdin else None
 
     async def work(operation: Operation) -> dict[str, Any]:
+        checked = await operation.server.client_administration.check(members)
         async with operation.database.transaction() as tx:
             return await operation.server.client_administration.create(
-                tx, members, operation.origin, client_id=client_id, client_secret=secret
+                tx, checked, operation.origin, client_id=client_id, client_secret=secret
             )
 
     _tell(operate(work), as_json=as_json)
@@ -129,10 +130,10 @@ def update(
     members = read_json_object(metadata)
 
     async def work(operation: Operation) -> dict[str, Any]:
+        administration = operation.server.client_administration
+        change = await administration.check_change(client_id, members)
         async with operation.database.transaction() as tx:
-            return await operation.server.client_administration.update(
-                tx, client_id, members, operation.origin
-            )
+            return await administration.update(tx, client_id, change, operation.origin)
 
     _tell(operate(work), as_json=as_json)
 

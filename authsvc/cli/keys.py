@@ -168,6 +168,7 @@ def rewrap(as_json: AsJson = False) -> None:
             return {
                 "signing_keys": await resources.key_rotation.reseal(tx, operation.origin),
                 "root_secrets": await reseal_root_secret(tx, resources.master_keys),
+                "client_secrets": await operation.server.client_secrets.reseal(tx),
             }
 
     changed = operate(work)
@@ -175,8 +176,8 @@ def rewrap(as_json: AsJson = False) -> None:
         print_json(changed)
     elif any(changed.values()):
         print_lines(
-            f"{changed['signing_keys']} signing keys and {changed['root_secrets']} root secret "
-            "are now under the newest master key."
+            f"{changed['signing_keys']} signing keys, {changed['root_secrets']} root secret and "
+            f"{changed['client_secrets']} client secrets are now under the newest master key."
         )
     else:
         print_lines("Everything was under the newest master key already.")

@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from authsvc.cli import audit, clients, db, keys, roles, tokens, users, users_import
+from authsvc.cli import (
+    audit,
+    clients,
+    db,
+    initial_access_tokens,
+    keys,
+    roles,
+    tokens,
+    users,
+    users_import,
+)
 from authsvc.cli.doctor import doctor
 from authsvc.cli.init import init
 from authsvc.cli.refusal import REFUSALS, explain
@@ -40,6 +50,7 @@ app.add_typer(tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
 app.command()(doctor)
 users.app.command("import")(users_import.import_users)
+clients.app.command("initial-access-token")(initial_access_tokens.initial_access_token)
 
 
 @app.callback(invoke_without_command=True)

@@ -16,9 +16,10 @@ from authsvc.storage.schema import client_roles, client_secrets, clients
 
 @dataclass(frozen=True, slots=True)
 class SecretRow:
-    """The keyed hash of one client secret."""
+    """One client secret: its keyed hash and, where the client signs with it, itself, sealed."""
 
     secret_hash: bytes
+    secret_sealed: bytes | None
     expires_at: datetime | None
 
 
@@ -28,20 +29,47 @@ class ClientRow:
 
     client_id: str
     metadata: Mapping[str, Any]
+    self_registered: bool
+    registration_token_hash: bytes | None
     created_at: datetime
     updated_at: datetime
+    used_at: datetime | None
     secrets: tuple[SecretRow, ...]
     role_ids: tuple[str, ...]
 
 
+_COLUMNS = (
+    clients.c.client_id,
+    clients.c.metadata,
+    clients.c.self_registered,
+    clients.c.registration_token_hash,
+    clients.c.created_at,
+    clients.c.updated_at,
+    clients.c.used_at,
+)
+
+
 async def create_client(
-    tx: Transaction, client_id: str, metadata: Mapping[str, Any], *, now: datetime
+    tx: Transaction,
+    client_id: str,
+    metadata: Mapping[str, Any],
+    *,
+    now: datetime,
+    registration_token_hash: bytes | None = None,
 ) -> None:
-    """Store a new client; raises Conflict when the identifier is taken."""
+    """Store a new client; raises Conflict when the identifier is taken.
+
+    A client with a registration access token is one that registered itself.
+    """
     try:
         await tx.execute(
             clients.insert().values(
-                client_id=client_id, metadata=dict(metadata), created_at=now, updated_at=now
+                client_id=client_id,
+                metadata=dict(metadata),
+                self_registered=registration_token_hash is not None,
+                registration_token_hash=registration_token_hash,
+                created_at=now,
+                updated_at=now,
             )
         )
     except IntegrityError as error:
@@ -52,6 +80,15 @@ async def find_client(tx: Transaction, client_id: str) -> ClientRow | None:
     """Return the client with its secrets and roles, or None."""
     found = await _read(tx, [client_id])
     return found[0] if found else None
+
+
+async def lock_client(tx: Transaction, client_id: str) -> None:
+    """Let nobody else change the client before ``tx`` ends."""
+    await tx.execute(
+        select(clients.c.client_id)
+        .where(clients.c.client_id == client_id)
+        .with_for_update(key_share=True)
+    )
 
 
 async def list_clients(tx: Transaction, *, after: str | None, limit: int) -> list[ClientRow]:
@@ -85,12 +122,52 @@ async def delete_client(tx: Transaction, client_id: str) -> None:
         raise NotFound("There is no such client")
 
 
-async def add_secret(tx: Transaction, client_id: str, secret_hash: bytes, *, now: datetime) -> None:
-    """Store the hash of one more secret of the client."""
+async def add_secret(
+    tx: Transaction,
+    client_id: str,
+    secret_hash: bytes,
+    *,
+    secret_sealed: bytes | None,
+    now: datetime,
+) -> None:
+    """Store one more secret of the client."""
     await tx.execute(
         client_secrets.insert().values(
-            id=new_id(now), client_id=client_id, secret_hash=secret_hash, created_at=now
+            id=new_id(now),
+            client_id=client_id,
+            secret_hash=secret_hash,
+            secret_sealed=secret_sealed,
+            created_at=now,
         )
+    )
+
+
+async def list_sealed_secrets(tx: Transaction) -> list[tuple[str, bytes]]:
+    """Return identifier and value of every sealed secret; none changes before ``tx`` ends."""
+    secret = client_secrets.c
+    rows = await tx.execute(
+        select(secret.id, secret.secret_sealed)
+        .where(secret.secret_sealed.is_not(None))
+        .order_by(secret.id)
+        .with_for_update()
+    )
+    return [(secret_id, sealed) for secret_id, sealed in rows]
+
+
+async def replace_sealed_secret(tx: Transaction, secret_id: str, sealed: bytes) -> None:
+    """Store the same secret, sealed anew."""
+    await tx.execute(
+        update(client_secrets).where(client_secrets.c.id == secret_id).values(secret_sealed=sealed)
+    )
+
+
+async def drop_sealed_secrets(tx: Transaction, client_id: str) -> None:
+    """Keep of the client's secrets their hashes alone."""
+    secret = client_secrets.c
+    await tx.execute(
+        update(client_secrets)
+        .where(secret.client_id == client_id, secret.secret_sealed.is_not(None))
+        .values(secret_sealed=None)
     )
 
 
@@ -113,9 +190,7 @@ async def expire_secrets(tx: Transaction, client_id: str, *, at: datetime) -> No
 async def _read(tx: Transaction, client_ids: Sequence[str]) -> list[ClientRow]:
     rows = (
         await tx.execute(
-            select(
-                clients.c.client_id, clients.c.metadata, clients.c.created_at, clients.c.updated_at
-            )
+            select(*_COLUMNS)
             .where(clients.c.client_id.in_(client_ids))
             .order_by(clients.c.client_id)
         )
@@ -125,12 +200,12 @@ async def _read(tx: Transaction, client_ids: Sequence[str]) -> list[ClientRow]:
         return []
     secrets: dict[str, list[SecretRow]] = {}
     secret = client_secrets.c
-    for client_id, secret_hash, expires_at in await tx.execute(
-        select(secret.client_id, secret.secret_hash, secret.expires_at)
+    for client_id, *members in await tx.execute(
+        select(secret.client_id, secret.secret_hash, secret.secret_sealed, secret.expires_at)
         .where(secret.client_id.in_(client_ids))
         .order_by(secret.id.desc())
     ):
-        secrets.setdefault(client_id, []).append(SecretRow(secret_hash, expires_at))
+        secrets.setdefault(client_id, []).append(SecretRow(*members))
     role_ids: dict[str, list[str]] = {}
     for client_id, role_id in await tx.execute(
         select(client_roles.c.client_id, client_roles.c.role_id).where(
@@ -140,12 +215,15 @@ async def _read(tx: Transaction, client_ids: Sequence[str]) -> list[ClientRow]:
         role_ids.setdefault(client_id, []).append(role_id)
     return [
         ClientRow(
-            client_id,
-            metadata,
-            created_at,
-            updated_at,
-            tuple(secrets.get(client_id, ())),
-            tuple(role_ids.get(client_id, ())),
+            client_id=row.client_id,
+            metadata=row.metadata,
+            self_registered=row.self_registered,
+            registration_token_hash=row.registration_token_hash,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            used_at=row.used_at,
+            secrets=tuple(secrets.get(row.client_id, ())),
+            role_ids=tuple(role_ids.get(row.client_id, ())),
         )
-        for client_id, metadata, created_at, updated_at in rows
+        for row in rows
     ]

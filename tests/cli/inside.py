@@ -55,7 +55,7 @@ async def sign_in(resources: Resources, user_id: str, client_id: str) -> Issued:
             expires_at=expires_at,
         )
         family = TokenFamily(
-            new_id(now), client_id, user_id, session.id, "openid", [], now, "1", ["pwd"], now,
+            new_id(now), client_id, user_id, session.id, "openid", [], None, now, "1", ["pwd"], now,
             expires_at,
         )  # fmt: skip
         await create_family(tx, family)

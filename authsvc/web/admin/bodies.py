@@ -66,6 +66,12 @@ async def read_body(request: Request, model: type[M]) -> tuple[M, bytes]:
         raise InvalidRequest(_explain(error)) from None
 
 
+async def read_object(request: Request) -> dict[str, Any]:
+    """Return the body, a JSON object; raises InvalidRequest or UnsupportedMediaType."""
+    _check_content_type(request)
+    return parse_object(await request.body())
+
+
 def parse_object(raw: bytes) -> dict[str, Any]:
     """Read ``raw``, a JSON object; raises InvalidRequest for anything that is not plain."""
     try:

@@ -77,10 +77,12 @@ async def _list(call: Call) -> Answer:
 
 
 async def _create(call: Call, body: NewClient) -> Answer:
+    metadata = await call.server.client_administration.check(body.model_extra or {})
+
     async def create(tx: Transaction) -> Answer:
         registered = await call.server.client_administration.create(
             tx,
-            body.model_extra or {},
+            metadata,
             call.origin,
             client_id=body.client_id,
             client_secret=body.client_secret,
@@ -102,10 +104,10 @@ async def _change(call: Call, body: ClientChange) -> Answer:
     for name in _FIXED:
         if name in given:
             raise InvalidRequest(f"{name} can not be changed")
+    administration, client_id = call.server.client_administration, call.path["client_id"]
+    change = await administration.check_change(client_id, _known(given))
     async with call.server.resources.database.transaction() as tx:
-        changed = await call.server.client_administration.update(
-            tx, call.path["client_id"], _known(given), call.origin
-        )
+        changed = await administration.update(tx, client_id, change, call.origin)
     return ok(ClientView(**changed))
 
 
@@ -181,7 +183,7 @@ OPERATIONS = (
         run=_change,
         body=ClientChange,
         answer=ClientView,
-        errors=(400, 404, 415),
+        errors=(400, 404, 409, 415),
     ),
     Operation(
         method="DELETE",

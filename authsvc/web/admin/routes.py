@@ -12,7 +12,15 @@ from authsvc.guard import Guard, Principal
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.protocol.errors import InvalidRequest, NotFound
 from authsvc.protocol.text import is_storable
-from authsvc.web.admin import audit, clients, keys, roles, sessions, users
+from authsvc.web.admin import (
+    audit,
+    clients,
+    initial_access_tokens,
+    keys,
+    roles,
+    sessions,
+    users,
+)
 from authsvc.web.admin.bodies import NoMembers, read_body
 from authsvc.web.admin.idempotency import read_idempotency_key
 from authsvc.web.admin.operations import Answer, Call, Operation
@@ -27,6 +35,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *users.OPERATIONS,
     *roles.OPERATIONS,
     *clients.OPERATIONS,
+    *initial_access_tokens.OPERATIONS,
     *keys.OPERATIONS,
     *sessions.OPERATIONS,
     *audit.OPERATIONS,

@@ -15,7 +15,8 @@ class LocalVerifier:
         """Return the principal of ``token``; raises InvalidToken."""
         living = await check_access_token(self._server, token)
         return Principal(
-            subject=living.token.subject,
+            # What is done is noted under the person's identifier, however a client knows them.
+            subject=living.user.id if living.user else living.token.subject,
             client_id=living.token.client_id,
             audience=living.token.audience,
             scope=frozenset(living.token.scope),

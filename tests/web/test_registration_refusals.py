@@ -1,0 +1,142 @@
+"""What ``POST /register`` refuses, and with which code (RFC 7591 §3.2.2)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.answers import check_error
+from tests.client_keys import public_jwk
+from tests.conftest import Backend, OpenProvider
+from tests.provider import REDIRECT_URI, Provider
+from tests.registration import WEB, client_of, register, registered
+
+
+@pytest.fixture
+async def opened(sqlite_backend: Backend, open_providers: OpenProvider) -> Provider:
+    """A provider that lets strangers register clients."""
+    provider: Provider = await open_providers(sqlite_backend, registration="open")
+    return provider
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"redirect_uris": None}, "invalid_redirect_uri"),
+        ({"redirect_uris": []}, "invalid_redirect_uri"),
+        ({"redirect_uris": ["https://app.example/#fragment"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": ["https://app.example/#"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": ["http://app.example/"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": ["javascript:alert(1)"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": ["/callback"]}, "invalid_redirect_uri"),
+        ({"redirect_uris": REDIRECT_URI}, "invalid_client_metadata"),
+        ({"redirect_uris": [1]}, "invalid_client_metadata"),
+        ({"jwks": {"keys": [public_jwk("ES256")]}, "jwks_uri": "https://a.example/"}, None),
+        ({"jwks": {"keys": []}}, None),
+        ({"jwks_uri": "http://app.example/jwks"}, None),
+        ({"token_endpoint_auth_method": "magic"}, None),
+        ({"token_endpoint_auth_method": "private_key_jwt"}, None),
+        ({"token_endpoint_auth_method": "none", "require_pkce": False}, None),
+        ({"grant_types": ["password"]}, None),
+        ({"response_types": ["magic"]}, None),
+        ({"id_token_signed_response_alg": "none"}, None),
+        ({"subject_type": "secret"}, None),
+        ({"logo_uri": "javascript:alert(1)"}, None),
+        ({"logo_uri": "data:image/png;base64,AA"}, None),
+        ({"initiate_login_uri": "http://app.example/login"}, None),
+        ({"client_name": "x" * 257}, None),
+        ({"client_name": ["x"]}, None),
+        ({"default_max_age": "1"}, None),
+        ({"scope": ["openid"]}, None),
+        ({"scope": 'openid "x"'}, None),
+        ({"scope": "authsvc:admin"}, None),
+        ({"dpop_bound_access_tokens": True}, None),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_metadata_that_is_wrong_is_refused_with_the_code_of_rfc_7591(
+    opened: Provider, change: Mapping[str, Any], code: str | None
+) -> None:
+    check_error(await register(opened, {**WEB, **change}), 400, code or "invalid_client_metadata")
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "status"),
+    [
+        (b"", "application/json", 400),
+        (b"{", "application/json", 400),
+        (b"[]", "application/json", 400),
+        (b'"text"', "application/json", 400),
+        (b"null", "application/json", 400),
+        (b'{"client_name":"a","client_name":"b"}', "application/json", 400),
+        (b'{"client_name":"\\u0000"}', "application/json", 400),
+        (b'{"unknown":"\\ud800"}', "application/json", 400),
+        (b'{"default_max_age":1e999}', "application/json", 400),
+        (b'{"default_max_age":NaN}', "application/json", 400),
+        (b'{"a":' + b"[" * 5_000 + b"]" * 5_000 + b"}", "application/json", 400),
+        (b'{"client_name":"\xff"}', "application/json", 400),
+        (b'{"redirect_uris":["https://app.example/"]}', "text/plain", 415),
+        (b'{"redirect_uris":["https://app.example/"]}', "application/json; charset=latin-1", 415),
+        (b"redirect_uris=https%3A%2F%2Fapp.example", "application/x-www-form-urlencoded", 415),
+        (b"x" * 70_000, "application/json", 413),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_a_body_that_is_no_json_object_is_refused(
+    opened: Provider, body: bytes, media_type: str, status: int
+) -> None:
+    response = await opened.http.post(
+        "/register", content=body, headers={"Content-Type": media_type}
+    )
+    check_error(response, status, "invalid_request")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
+async def test_only_post_registers(opened: Provider, method: str) -> None:
+    response = await opened.http.request(method, "/register")
+    assert response.status_code == 405
+    assert response.headers["allow"] == "POST"
+
+
+async def test_without_dynamic_registration_there_is_no_such_endpoint(
+    sqlite_provider: Provider,
+) -> None:
+    check_error(await register(sqlite_provider), 404, "not_found")
+    response = await sqlite_provider.http.get(
+        "/register/c_x", headers={"Authorization": "Bearer x"}
+    )
+    check_error(response, 404, "not_found")
+
+
+async def test_too_many_clients_that_nobody_used_stop_registration_for_a_while(
+    backend: Backend, open_providers: OpenProvider
+) -> None:
+    provider = await open_providers(backend, registration="open", registration_max_unused=2)
+    await provider.create_client()
+    first = await registered(provider, {**WEB, "scope": "openid offline_access"})
+    await registered(provider)
+
+    refused = await register(provider)
+    check_error(refused, 503, "temporarily_unavailable")
+    assert int(refused.headers["retry-after"]) > 0
+
+    await provider.sign_in(client_of(first), await provider.create_user())
+    await registered(provider)
+
+
+async def test_registration_is_limited_per_address(
+    sqlite_backend: Backend, open_providers: OpenProvider
+) -> None:
+    provider = await open_providers(
+        sqlite_backend,
+        registration="open",
+        rate_limits=True,
+        rate_limit_register_address="2/minute",
+    )
+    made = await registered(provider)
+    await register(provider, {})
+    refused = await register(provider)
+    check_error(refused, 429, "temporarily_unavailable")
+    assert "retry-after" in refused.headers
+    response = await provider.http.get(made["registration_client_uri"])
+    assert response.status_code == 429
