@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
 from authsvc.clock import Clock
 from authsvc.identity.browser_sessions import BrowserSessions
@@ -12,8 +12,9 @@ from authsvc.identity.throttle import Bucket, LoginThrottle
 from authsvc.protocol.errors import InvalidRequest, TemporarilyUnavailable
 from authsvc.storage.audit import AuditLog, Origin
 from authsvc.storage.database import Database, Transaction
-from authsvc.storage.sessions import Session, end_session
+from authsvc.storage.sessions import Session
 from authsvc.storage.users import User, find_user_by_login, find_user_locked, fold, update_user
+from authsvc.tokens.revocation import Revoker
 
 T = TypeVar("T")
 
@@ -30,6 +31,21 @@ class SignedIn:
     device_cookie: str
 
 
+@dataclass(frozen=True, slots=True)
+class ReplacedSession:
+    """The session that a browser had before somebody signed in, by the cookie it sent."""
+
+    id: str
+    user_id: str
+    cookie: str
+
+
+class _Facts(TypedDict):
+    amr: list[str]
+    address: str
+    user_agent: str
+
+
 class Login:
     """Checks a person's password."""
 
@@ -40,6 +56,7 @@ class Login:
         throttle: LoginThrottle,
         devices: KnownDevices,
         sessions: BrowserSessions,
+        revoker: Revoker,
         audit: AuditLog,
         clock: Clock,
     ) -> None:
@@ -48,6 +65,7 @@ class Login:
         self._throttle = throttle
         self._devices = devices
         self._sessions = sessions
+        self._revoker = revoker
         self._audit = audit
         self._clock = clock
 
@@ -59,12 +77,13 @@ class Login:
         *,
         user_agent: str,
         device: str | None,
-        replaces: str | None,
+        replaces: ReplacedSession | None,
     ) -> SignedIn | None:
         """Sign in the person whose password this is; None: unknown, wrong, disabled alike.
 
         The password is checked outside of any transaction. ``device`` is the device cookie,
-        ``replaces`` the session of this browser that ends. Raises TooManyRequests while the
+        ``replaces`` the session of this browser: the person's own goes on under another
+        cookie, somebody else's ends. Raises TooManyRequests while the
         account or address is delayed, and TemporarilyUnavailable.
         """
         login = login.strip()
@@ -82,15 +101,41 @@ class Login:
                 if found is None or not _is_the_same(found, user):
                     # Disabled, another password, or the same, rehashed meanwhile.
                     continue
-                if replaces is not None:
-                    await end_session(tx, replaces, now=self._clock.now())
-                session, cookie = await self._sessions.begin(
-                    tx, user.id, amr=["pwd"], address=origin.address, user_agent=user_agent
+                session, cookie = await self._open_session(
+                    tx, user, origin, user_agent=user_agent, replaces=replaces
                 )
                 await self._throttle.clear(tx, buckets)
                 await self._succeeded(tx, user, password_hash, origin)
             return SignedIn(user, session, cookie, self._devices.cookie(user, known, password_hash))
         return None
+
+    async def _open_session(
+        self,
+        tx: Transaction,
+        user: User,
+        origin: Origin,
+        *,
+        user_agent: str,
+        replaces: ReplacedSession | None,
+    ) -> tuple[Session, str]:
+        """Renew the session ``replaces`` if it is the person's, else end it and begin one."""
+        facts: _Facts = {"amr": ["pwd"], "address": origin.address, "user_agent": user_agent}
+        if replaces is not None and replaces.user_id == user.id:
+            renewed = await self._sessions.renew(
+                tx, replaces.id, user.id, presented=replaces.cookie, **facts
+            )
+            if renewed is not None:
+                return renewed
+        elif replaces is not None and await self._revoker.revoke_session(tx, replaces.id):
+            await self._audit.record(
+                tx,
+                "session.ended",
+                origin,
+                now=self._clock.now(),
+                subject=replaces.user_id,
+                session=replaces.id,
+            )
+        return await self._sessions.begin(tx, user.id, **facts)
 
     async def _check(
         self, user: User | None, password: str, buckets: list[Bucket], origin: Origin

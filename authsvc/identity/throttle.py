@@ -90,6 +90,18 @@ class LoginThrottle:
         # In one order everywhere: two transactions never wait for each other.
         return sorted(buckets, key=lambda bucket: bucket.key)
 
+    def user_code_buckets(self, user_id: str, address: str) -> list[Bucket]:
+        """Return what an attempt of a person at a device's user code is counted in.
+
+        Neither is cleared by a right code, which anybody can have: from a device of theirs.
+        """
+        limits, network = self._limits, network_of(address)
+        buckets = [
+            self._bucket(f"user-code-of {user_id}", limits.account, limits.delays(), own=False),
+            self._bucket(f"user-code-from {network}", limits.address, limits.delays(), own=False),
+        ]
+        return sorted(buckets, key=lambda bucket: bucket.key)
+
     def _bucket(self, name: str, free: int, delays: list[timedelta], *, own: bool) -> Bucket:
         return Bucket(self._hash("login bucket", name), free, delays, own)
 

@@ -1,9 +1,9 @@
 """Audit events are chained soon after they were written."""
 
-from authsvc.resources import Resources
+from authsvc.oauth.server import AuthorizationServer
 
 
-async def chain_audit(resources: Resources) -> None:
+async def chain_audit(server: AuthorizationServer) -> None:
     """Chain the events that are not chained yet."""
-    async with resources.database.transaction() as tx:
-        await resources.audit.chain(tx)
+    async with server.resources.database.transaction() as tx:
+        await server.resources.audit.chain(tx)

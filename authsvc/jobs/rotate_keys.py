@@ -1,18 +1,19 @@
 """Signing keys move on by their age: next, active, retired, removed."""
 
 from authsvc.logs import get_logger
-from authsvc.resources import Resources
+from authsvc.oauth.server import AuthorizationServer
 from authsvc.storage.audit import Origin
 
 log = get_logger(__name__)
 _ORIGIN = Origin("schedule")
 
 
-async def rotate_keys(resources: Resources) -> None:
+async def rotate_keys(server: AuthorizationServer) -> None:
     """Replace the active keys that are old enough, and remove those retired for long.
 
     Safe in any number of processes at once: the keys are changed under one lock.
     """
+    resources = server.resources
     interval = resources.settings.key_rotation_interval
     async with resources.database.transaction() as tx:
         if interval:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select, update
+from sqlalchemy import ColumnElement, Select, or_, select, update
 
 from authsvc.storage.database import Transaction
 from authsvc.storage.identifiers import new_id
@@ -74,6 +74,50 @@ async def create_session(
         )
     )
     return session
+
+
+async def renew_session(
+    tx: Transaction,
+    session_id: str,
+    *,
+    presented_hash: bytes,
+    cookie_hash: bytes,
+    user_id: str,
+    acr: str,
+    amr: Sequence[str],
+    address: str,
+    user_agent: str,
+    now: datetime,
+    expires_at: datetime,
+) -> Session | None:
+    """Let the person's session go on, who has just signed in again, under another cookie.
+
+    None, and nothing is changed, when the session has ended, is another person's, or is not
+    that of the cookie presented any more: the person has signed in twice at once.
+    """
+    row = (
+        await tx.execute(
+            update(sessions)
+            .where(
+                sessions.c.id == session_id,
+                sessions.c.user_id == user_id,
+                sessions.c.cookie_hash == presented_hash,
+                sessions.c.ended_at.is_(None),
+            )
+            .values(
+                cookie_hash=cookie_hash,
+                auth_time=now,
+                acr=acr,
+                amr=list(amr),
+                address=address,
+                user_agent=user_agent[:255],
+                seen_at=now,
+                expires_at=expires_at,
+            )
+            .returning(*_COLUMNS)
+        )
+    ).first()
+    return None if row is None else Session(*row)
 
 
 async def find_session(
@@ -152,6 +196,33 @@ async def end_sessions_of_user(tx: Transaction, user_id: str, *, now: datetime) 
         .returning(sessions.c.id)
     )
     return list(rows.scalars())
+
+
+async def end_expired_sessions(
+    tx: Transaction, *, now: datetime, seen_since: datetime, limit: int
+) -> list[Session]:
+    """End up to ``limit`` sessions past their life, or not seen since ``seen_since``.
+
+    Return them. Whoever does it at the same time gets others; what
+    is issued on a session this very moment lets it be until the next time.
+    """
+    expired = (
+        select(sessions.c.id)
+        .where(
+            sessions.c.ended_at.is_(None),
+            or_(sessions.c.expires_at <= now, sessions.c.seen_at <= seen_since),
+        )
+        .limit(limit)
+        .with_for_update(key_share=True, skip_locked=True)
+        .cte("expired")
+    )
+    rows = await tx.execute(
+        update(sessions)
+        .where(sessions.c.id.in_(select(expired.c.id)), sessions.c.ended_at.is_(None))
+        .values(ended_at=now)
+        .returning(*_COLUMNS)
+    )
+    return [Session(*row) for row in rows]
 
 
 async def list_sessions(

@@ -45,11 +45,16 @@ class AccessToken:
         """Whether a person stands behind the token, not the client itself."""
         return self.family_id is not None
 
-    def identities(self) -> list[tuple[Kind, str]]:
-        """Return the names under which a revocation could hit this token."""
+    def identities(self, user_id: str | None) -> list[tuple[Kind, str]]:
+        """Return the names under which a revocation could hit this token.
+
+        ``user_id`` is the person behind it, whom the subject may name only to one client.
+        """
         named: list[tuple[Kind, str]] = [("token", self.token_id), ("client", self.client_id)]
         if self.family_id is not None:
-            named += [("family", self.family_id), ("user", self.subject)]
+            named.append(("family", self.family_id))
+        if user_id is not None:
+            named.append(("user", user_id))
         if self.session_id is not None:
             named.append(("session", self.session_id))
         return named
@@ -70,8 +75,13 @@ def mint_access_token(
     authentication: Authentication | None = None,
     family_id: str | None = None,
     session_id: str | None = None,
+    userinfo_claims: Sequence[str] = (),
 ) -> str:
-    """Return a signed access token with the claims of RFC 9068 §2.2."""
+    """Return a signed access token with the claims of RFC 9068 §2.2.
+
+    ``userinfo_claims`` are the names of claims that userinfo is to answer besides those of
+    the scope (OpenID Connect Core §5.5): the token carries them, so that no row has to.
+    """
     issued_at = timestamp(now)
     claims: dict[str, Any] = {
         "iss": issuer,
@@ -93,6 +103,8 @@ def mint_access_token(
         claims["family_id"] = family_id
     if session_id is not None:
         claims["sid"] = session_id
+    if userinfo_claims:
+        claims["userinfo_claims"] = list(userinfo_claims)
     return sign(key, claims, typ=TYPE)
 
 

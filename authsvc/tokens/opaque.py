@@ -21,6 +21,10 @@ Purpose = Literal[
     "session cookie",
     "login bucket",
     "idempotency key",
+    "initial access token",
+    "registration access token",
+    "device code",
+    "user code",
 ]
 MAX_LENGTH = 512
 """Characters beyond which no opaque value of ours can be."""

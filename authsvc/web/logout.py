@@ -1,18 +1,31 @@
-"""The logout endpoint (OpenID Connect RP-Initiated Logout §2)."""
+"""The logout endpoint (RP-Initiated Logout §2, Front-Channel Logout §3)."""
+
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from authsvc.oauth.authorize import SignedInBrowser
-from authsvc.oauth.end_session import LogoutRequest, end_browser_session, read_logout_request
+from authsvc.oauth.end_session import (
+    LogoutRequest,
+    end_browser_session,
+    read_logout_request,
+)
 from authsvc.protocol.parameters import Parameters
 from authsvc.storage.audit import Origin
+from authsvc.web.csrf import STALE_FORM
 from authsvc.web.errors import NO_STORE
 from authsvc.web.people import PeopleEdge
 from authsvc.web.requests import form_parameters, origin_of, query_parameters
 
-_STALE = "Your browser did not keep our cookie, or this page was open for long. Please try again."
-_PARAMETERS = ("id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales")
+_PARAMETERS = (
+    "id_token_hint",
+    "logout_hint",
+    "client_id",
+    "post_logout_redirect_uri",
+    "state",
+    "ui_locales",
+)
 
 
 class LogoutEndpoints:
@@ -36,14 +49,15 @@ class LogoutEndpoints:
         logout = await read_logout_request(self._edge.server, parameters)
         async with self._database.transaction() as tx:
             browser = await self._edge.find_browser(tx, request)
-            vouched_for = browser is not None and logout.is_vouched_for(browser)
-            if browser is not None and vouched_for:
-                await end_browser_session(
+            if browser is not None and logout.is_vouched_for(browser):
+                frames = await end_browser_session(
                     self._edge.server, tx, browser, logout.client, _origin(request, browser)
                 )
-        if browser is None or vouched_for:
-            return self._done(logout, ended=vouched_for)
-        return self._page(request, parameters, logout, browser)
+        if browser is None:
+            return self._answer(logout, ())
+        if not logout.is_vouched_for(browser):
+            return self._page(request, parameters, logout, browser)
+        return self._forget(self._answer(logout, frames))
 
     async def confirm(self, request: Request) -> Response:
         """``POST /logout/confirm``: the person said yes.
@@ -58,29 +72,40 @@ class LogoutEndpoints:
             if browser is None:
                 return self._as_get(form)
             if not self._edge.forms.check(request, form.get("csrf_token"), _form(browser)):
-                return self._page(request, form, logout, browser, error=_STALE, status=400)
-            await end_browser_session(
+                return self._page(request, form, logout, browser, error=STALE_FORM, status=400)
+            frames = await end_browser_session(
                 self._edge.server, tx, browser, logout.client, _origin(request, browser)
             )
-        return self._done(logout, ended=True)
+        return self._forget(self._answer(logout, frames))
 
     def _as_get(self, form: Parameters) -> Response:
         location = f"{self._edge.base_path}/logout?{form.without('csrf_token').encode()}"
         return RedirectResponse(location, status_code=303, headers=NO_STORE)
 
-    def _done(self, logout: LogoutRequest, *, ended: bool) -> Response:
+    def _answer(self, logout: LogoutRequest, frames: Sequence[str]) -> Response:
         """Return the answer when nobody is signed in here any more.
 
-        The cookie goes only with the session that it named: a page of another site, whose
-        requests come without it, must not be able to take it away.
+        A page with ``frames`` tells the clients of a session that has ended just now.
         """
-        response: Response
+        if frames:
+            return self._edge.pages.render(
+                "front_channel_logout.html",
+                scripts=logout.redirect_to is not None,
+                frames=frames,
+                location=logout.redirect_to,
+            )
         if logout.redirect_to is not None:
-            response = RedirectResponse(logout.redirect_to, 303, headers=NO_STORE)
-        else:
-            response = self._edge.pages.render("logged_out.html")
-        if ended:
-            self._edge.cookies.clear_session(response)
+            return RedirectResponse(logout.redirect_to, 303, headers=NO_STORE)
+        return self._edge.pages.render("logged_out.html")
+
+    def _forget(self, response: Response) -> Response:
+        """Let the browser forget the session that it named and that has ended.
+
+        Only that: a page of another site, whose requests come without the cookie, must not
+        be able to take it away.
+        """
+        self._edge.cookies.clear_session(response)
+        self._edge.cookies.clear_browser_state(response)
         return response
 
     def _page(

@@ -218,9 +218,10 @@ async def test_a_client_whose_secrets_are_all_dead_gets_a_new_one_when_it_is_upd
 ) -> None:
     client = await provider.create_client()
     administration = provider.server.client_administration
+    change = await administration.check_change(client.client_id, {"client_name": "x"})
     async with provider.resources.database.transaction() as tx:
         await tx.execute(update(client_secrets).values(expires_at=provider.clock.now()))
-        registered = await administration.update(tx, client.client_id, {"client_name": "x"}, ORIGIN)
+        registered = await administration.update(tx, client.client_id, change, ORIGIN)
 
     refused = await provider.token(client, grant_type="client_credentials")
     check_error(refused, 401, "invalid_client")
@@ -237,10 +238,11 @@ async def test_a_client_with_a_living_secret_keeps_it_when_it_is_updated(
 ) -> None:
     client = await provider.create_client()
     administration = provider.server.client_administration
+    change = await administration.check_change(client.client_id, {"client_name": "x"})
     async with provider.resources.database.transaction() as tx:
         later = provider.clock.now() + timedelta(minutes=5)
         await tx.execute(update(client_secrets).values(expires_at=later))
-        registered = await administration.update(tx, client.client_id, {"client_name": "x"}, ORIGIN)
+        registered = await administration.update(tx, client.client_id, change, ORIGIN)
 
     assert "client_secret" not in registered
     response = await provider.token(client, grant_type="client_credentials")

@@ -1,10 +1,15 @@
 """A browser's session: how long it lives, what ends it, and what its cookie is like."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from http.cookies import Morsel, SimpleCookie
 
 import pytest
 
+from authsvc.identity.login import ReplacedSession, SignedIn
+from authsvc.storage.sessions import Session, list_sessions
+from tests.answers import log_in
 from tests.browser import Browser
 from tests.conftest import Backend, OpenProvider
 from tests.identity.visitors import attempt, is_signed_in, visitor
@@ -92,6 +97,8 @@ async def test_cookies_are_out_of_reach_of_scripts_other_hosts_and_other_sites(
     await attempt(browser, account.username, account.password)
 
     cookies = _set_cookies(browser)
+    # The one that is within reach of a script, of ours: see web/test_session_management.
+    del cookies[f"{prefix}browser_state"]
     assert set(cookies) == {f"{prefix}{name}" for name in ("session", "browser", "device")}
     for cookie in cookies.values():
         assert cookie["httponly"] is True
@@ -104,22 +111,107 @@ async def test_cookies_are_out_of_reach_of_scripts_other_hosts_and_other_sites(
     assert len(cookies[f"{prefix}session"].value) == 43
 
 
-async def test_signing_in_again_gives_a_new_cookie_and_ends_the_session_before(
-    sqlite_provider: Provider,
+async def _sessions(provider: Provider, account: Account) -> list[Session]:
+    async with provider.resources.database.reading() as tx:
+        now = provider.clock.now()
+        return await list_sessions(tx, user_id=account.id, after=None, limit=9, now=now)
+
+
+async def test_signing_in_again_renews_the_session_under_a_new_cookie(
+    provider: Provider,
 ) -> None:
-    account = await sqlite_provider.create_user()
-    client = await sqlite_provider.create_client()
-    browser = visitor(sqlite_provider)
-    await sqlite_provider.authorize(browser, client, account)
-    before = browser.http.cookies["authsvc_session"]
+    account, client = await provider.create_user(), await provider.create_client()
+    browser = visitor(provider)
+    tokens = await provider.sign_in(client, account, browser)
+    old_cookie = browser.http.cookies["authsvc_session"]
+    (before,) = await _sessions(provider, account)
+    provider.clock.move(hours=1)
 
-    await sqlite_provider.authorize(browser, client, account, prompt="login")
+    await provider.authorize(browser, client, account, prompt="login")
 
-    assert browser.http.cookies["authsvc_session"] != before
-    thief = visitor(sqlite_provider)
-    thief.http.cookies.set("authsvc_session", before)
+    assert browser.http.cookies["authsvc_session"] != old_cookie
+    thief = visitor(provider)
+    thief.http.cookies.set("authsvc_session", old_cookie)
     assert not await _lives(thief)
     assert await _lives(browser)
+    (after,) = await _sessions(provider, account)
+    assert (after.id, after.created_at) == (before.id, before.created_at)
+    for moved in ("auth_time", "seen_at", "expires_at"):
+        assert getattr(after, moved) >= getattr(before, moved) + timedelta(hours=1)
+    assert (await provider.refresh(client, tokens["refresh_token"])).status_code == 200
+
+
+async def test_a_session_of_somebody_else_ends_with_all_it_got(provider: Provider) -> None:
+    account, other = await provider.create_user(), await provider.create_user()
+    client, browser = await provider.create_client(), visitor(provider)
+    tokens = await provider.sign_in(client, account, browser)
+    code = (await provider.authorize(browser, client, account))["code"]
+
+    page = await browser.get(
+        "/authorize", provider.authorization_parameters(client, prompt="login")
+    )
+    await log_in(browser, page, other)
+
+    assert await _sessions(provider, account) == []
+    assert (await provider.redeem(client, code)).json()["error"] == "invalid_grant"
+    assert (await provider.userinfo(tokens["access_token"])).status_code == 401
+    (event,) = await provider.audit_events("session.ended")
+    assert event.subject == account.id
+
+
+async def test_a_session_that_was_ended_meanwhile_is_not_renewed(provider: Provider) -> None:
+    account = await provider.create_user()
+    browser = await _signed_in(provider, account)
+    (ended,) = await _sessions(provider, account)
+    replaced = ReplacedSession(ended.id, account.id, browser.http.cookies["authsvc_session"])
+    await _revoke_sessions(provider, account)
+
+    signed_in = await provider.resources.login.sign_in(
+        account.username,
+        account.password,
+        ORIGIN,
+        user_agent="",
+        device=None,
+        replaces=replaced,
+    )
+
+    assert signed_in is not None
+    assert signed_in.session.id != ended.id
+    assert not await _lives(browser)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_who_signs_in_twice_with_one_cookie_has_two_sessions_that_live(
+    provider: Provider, at_once: bool
+) -> None:
+    """A double click: whichever answer the browser keeps, its person is signed in."""
+    account = await provider.create_user()
+    browser = await _signed_in(provider, account)
+    (before,) = await _sessions(provider, account)
+    replaced = ReplacedSession(before.id, account.id, browser.http.cookies["authsvc_session"])
+
+    def again() -> Awaitable[SignedIn | None]:
+        return provider.resources.login.sign_in(
+            account.username,
+            account.password,
+            ORIGIN,
+            user_agent="",
+            device=None,
+            replaces=replaced,
+        )
+
+    answers = await asyncio.gather(again(), again()) if at_once else [await again(), await again()]
+
+    assert None not in answers
+    found = [answer for answer in answers if answer is not None]
+    assert len({answer.session.id for answer in found} - {before.id}) == 1
+    assert before.id in {answer.session.id for answer in found}
+    for answer in found:
+        kept = visitor(provider)
+        kept.http.cookies.set("authsvc_session", answer.session_cookie)
+        assert await _lives(kept)
+    assert not await _lives(browser)
+    assert await provider.audit_events("session.ended") == []
 
 
 @pytest.mark.parametrize("value", ["", "x", "x" * 43, "x" * 5_000, "%00", '"quoted"'])

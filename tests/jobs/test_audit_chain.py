@@ -53,7 +53,7 @@ async def audited(tampered_backend: Backend, open_providers: OpenProvider) -> Pr
     """A provider with events that are chained."""
     provider: Provider = await open_providers(tampered_backend)
     await _write_events(provider, EVENTS)
-    await chain_audit(provider.resources)
+    await chain_audit(provider.server)
     return provider
 
 
@@ -249,7 +249,7 @@ async def test_replicas_that_chain_at_once_make_one_chain(
     for _ in range(3):
         await asyncio.gather(
             *(_write_events(replica, 4) for replica in replicas),
-            *(chain_audit(replica.resources) for replica in replicas),
+            *(chain_audit(replica.server) for replica in replicas),
         )
 
     finding = await _verify(replicas[0])

@@ -10,7 +10,7 @@ from authsvc.jobs import scheduler
 from authsvc.jobs.chain_audit import chain_audit
 from authsvc.jobs.rotate_keys import rotate_keys
 from authsvc.jobs.scheduler import SCHEDULE, Scheduled, run_schedule
-from authsvc.resources import Resources
+from authsvc.oauth.server import AuthorizationServer
 from tests.conftest import Backend, OpenProvider
 from tests.provider import Provider
 
@@ -27,10 +27,10 @@ async def test_an_old_key_is_replaced_and_at_last_removed_and_both_are_in_the_au
     first = await _kids(provider)
 
     provider.clock.move(seconds=_QUARTER)
-    await rotate_keys(provider.resources)
+    await rotate_keys(provider.server)
     assert first < await _kids(provider)
     provider.clock.move(seconds=86_400)
-    await rotate_keys(provider.resources)
+    await rotate_keys(provider.server)
 
     left = await _kids(provider)
     assert len(first & left) == 4
@@ -46,7 +46,7 @@ async def test_the_schedules_of_two_replicas_at_once_do_the_work_once(
     for replica in replicas:
         replica.clock.move(seconds=_QUARTER)
 
-    await asyncio.gather(*(rotate_keys(replica.resources) for replica in replicas))
+    await asyncio.gather(*(rotate_keys(replica.server) for replica in replicas))
 
     assert len(await replicas[0].audit_events("keys.rotated")) == 1
 
@@ -54,7 +54,7 @@ async def test_the_schedules_of_two_replicas_at_once_do_the_work_once(
 async def test_events_are_chained(provider: Provider) -> None:
     await provider.create_user()
 
-    await chain_audit(provider.resources)
+    await chain_audit(provider.server)
 
     async with provider.resources.database.transaction() as tx:
         assert await provider.resources.audit.chain(tx) == 0
@@ -76,17 +76,17 @@ async def test_work_that_fails_is_logged_and_tried_again_and_stops_no_other(
     runs: Counter[str] = Counter()
     log = structlog.testing.CapturingLogger()
 
-    async def fail(_resources: Resources) -> None:
+    async def fail(_server: AuthorizationServer) -> None:
         runs["fail"] += 1
         raise RuntimeError("a text that may hold anything")
 
-    async def work(_resources: Resources) -> None:
+    async def work(_server: AuthorizationServer) -> None:
         runs["work"] += 1
 
     schedule = (Scheduled("fail", fail, 0), Scheduled("work", work, 0))
     monkeypatch.setattr(scheduler, "SCHEDULE", schedule)
     monkeypatch.setattr(scheduler, "log", log)
-    task = asyncio.create_task(run_schedule(sqlite_provider.resources))
+    task = asyncio.create_task(run_schedule(sqlite_provider.server))
     async with asyncio.timeout(30):
         while min(runs["fail"], runs["work"]) < 10:  # noqa: ASYNC110  # work sets no event
             await asyncio.sleep(0)
@@ -104,7 +104,7 @@ async def test_a_serving_process_runs_the_schedule(
 ) -> None:
     done = asyncio.Event()
 
-    async def work(_resources: Resources) -> None:
+    async def work(_server: AuthorizationServer) -> None:
         done.set()
 
     monkeypatch.setattr(scheduler, "SCHEDULE", (Scheduled("work", work, 0.01),))

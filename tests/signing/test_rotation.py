@@ -106,7 +106,7 @@ class Year:
                 self.by_hand.pop(0)
                 await rotate(self.provider)
             if now >= scheduled_at + timedelta(seconds=300):
-                await rotate_keys(self.provider.resources)
+                await rotate_keys(self.provider.server)
                 scheduled_at = now
             active = (await keys_of(self.provider))["active"][0]
             if active.kid != signing:
@@ -199,10 +199,10 @@ async def test_a_retired_key_verifies_until_it_is_removed_and_is_removed_in_time
     assert signed_with in await published_kids(provider)
     assert (await provider.introspect(client, token))["active"] is True
     provider.clock.move(seconds=RETIRED_TTL - 2)
-    await rotate_keys(provider.resources)
+    await rotate_keys(provider.server)
     assert signed_with in await published_kids(provider)
     provider.clock.move(seconds=2)
-    await rotate_keys(provider.resources)
+    await rotate_keys(provider.server)
 
     assert signed_with not in await published_kids(provider)
     removed = await provider.audit_events("keys.removed")
@@ -307,15 +307,15 @@ async def test_the_schedule_leaves_a_young_key_alone_and_replaces_an_old_one(
     active = (await keys_of(provider))["active"][0].kid
 
     provider.clock.move(days=9)
-    await rotate_keys(provider.resources)
+    await rotate_keys(provider.server)
     assert (await keys_of(provider))["active"][0].kid == active
     provider.clock.move(days=2)
-    await rotate_keys(provider.resources)
+    await rotate_keys(provider.server)
     replaced = (await keys_of(provider))["active"][0].kid
     assert replaced != active
 
     for _ in range(3):
-        await rotate_keys(provider.resources)
+        await rotate_keys(provider.server)
     assert (await keys_of(provider))["active"][0].kid == replaced
 
 
@@ -326,6 +326,6 @@ async def test_without_an_interval_keys_are_rotated_by_hand_alone(
     active = (await keys_of(provider))["active"][0].kid
 
     provider.clock.move(days=10_000)
-    await rotate_keys(provider.resources)
+    await rotate_keys(provider.server)
 
     assert (await keys_of(provider))["active"][0].kid == active

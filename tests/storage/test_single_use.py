@@ -53,7 +53,11 @@ async def test_a_code_is_consumed_once_by_its_client_and_before_it_expires(
             scope="openid",
             resources=(),
             nonce=None,
+            claims=None,
             code_challenge=None,
+            auth_time=NOW,
+            acr="a",
+            amr=("pwd",),
             created_at=NOW,
             expires_at=LATER,
         )
@@ -67,7 +71,7 @@ async def test_a_code_is_consumed_once_by_its_client_and_before_it_expires(
     assert await consume(client.client_id, LATER) is None
     outcomes = await asyncio.gather(*(consume(client.client_id, NOW) for _ in range(20)))
     found = [outcome for outcome in outcomes if outcome is not None]
-    assert [(one.id, one.scope) for one in found] == [(code.id, "openid")]
+    assert [(one.id, one.scope, one.auth_time) for one in found] == [(code.id, "openid", NOW)]
 
 
 async def test_attempts_are_counted_exactly_and_a_closed_bucket_counts_nothing(

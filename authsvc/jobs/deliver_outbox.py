@@ -1,0 +1,162 @@
+"""What was written to the outbox is delivered: at least once, and soon."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from authsvc.logs import get_logger
+from authsvc.metrics import OUTBOX_ENTRIES
+from authsvc.oauth.logout_notices import deliver_backchannel_logout
+from authsvc.oauth.server import AuthorizationServer
+from authsvc.outbound import OutboundError
+from authsvc.storage import outbox
+from authsvc.storage.database import Transaction
+from authsvc.storage.outbox import OutboxEntry
+from authsvc.tokens.logout_token import BACKCHANNEL_LOGOUT
+
+log = get_logger(__name__)
+
+Handler = Callable[[AuthorizationServer, Mapping[str, Any]], Awaitable[None]]
+
+HANDLERS: Final[Mapping[str, Handler]] = {BACKCHANNEL_LOGOUT: deliver_backchannel_logout}
+"""What delivers each kind of entry, from its payload; raises when it failed."""
+
+MAX_ATTEMPTS: Final = 32
+"""With the delays below a receiver may be away for half a day at least."""
+_FIRST_DELAY: Final = timedelta(seconds=5)
+_LONGEST_DELAY: Final = timedelta(hours=1)
+_AT_ONCE: Final = 40
+_AT_ONCE_FOR_ONE: Final = 4
+"""Deliveries under way to one client: a slow one must not hold up the others."""
+_PUT_BACK: Final = timedelta(seconds=2)
+_LOOK_SECONDS: Final = 1.0
+_LEASE_MARGIN: Final = timedelta(minutes=1)
+
+
+async def deliver_outbox(server: AuthorizationServer) -> None:
+    """Deliver what is due, and what becomes due meanwhile; return when nothing is left.
+
+    Up to 40 at once, of them 4 to one client, and as soon as one is done the next.
+    """
+    under_way: set[asyncio.Task[None]] = set()
+    receivers: Counter[str] = Counter()
+    try:
+        while True:
+            entries = await _claim(server, _AT_ONCE - len(under_way))
+            under_way |= {
+                asyncio.create_task(_deliver(server, entry, receivers)) for entry in entries
+            }
+            if not under_way:
+                return
+            finished, under_way = await asyncio.wait(
+                under_way, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in finished:
+                task.result()
+    finally:
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
+
+def find_delay(attempts: int) -> timedelta:
+    """Return how long to wait after ``attempts`` that failed: longer each time, never the same.
+
+    From 5 seconds to an hour, half of it by chance, so that what failed together does not
+    come back together.
+    """
+    growth: int = 4 ** min(attempts - 1, 10)
+    delay = min(_FIRST_DELAY * growth, _LONGEST_DELAY)
+    return delay * random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
+
+
+async def _claim(server: AuthorizationServer, limit: int) -> list[OutboxEntry]:
+    if limit <= 0:
+        return []
+    resources = server.resources
+    # Longer than a delivery takes, which fetches a client's keys and posts.
+    lease = 2 * resources.settings.outbound_timeout + _LEASE_MARGIN
+    async with resources.database.transaction() as tx:
+        return await outbox.claim(
+            tx, HANDLERS.keys(), now=resources.clock.now(), lease=lease, limit=limit
+        )
+
+
+async def _deliver(
+    server: AuthorizationServer, entry: OutboxEntry, receivers: Counter[str]
+) -> None:
+    """Deliver one entry, in no transaction, and then note what became of it."""
+    receiver = str(entry.payload.get("client_id", entry.kind))
+    try:
+        if receivers[receiver] >= _AT_ONCE_FOR_ONE:
+            outcome = await _put_back(server, entry)
+        else:
+            receivers[receiver] += 1
+            try:
+                error = await _attempt(server, entry)
+            finally:
+                receivers[receiver] -= 1
+            outcome = await _note(server, entry, error)
+    except Exception as unnoted:  # noqa: BLE001  # the lease ends, and it is tried again
+        log.warning("outbox_entry_not_noted", entry=entry.id, error=type(unnoted).__name__)
+        return
+    OUTBOX_ENTRIES.labels(entry.kind, outcome).inc()
+
+
+async def _attempt(server: AuthorizationServer, entry: OutboxEntry) -> OutboundError | None:
+    """Return why the delivery failed, None if it did not."""
+    if entry.attempts > MAX_ATTEMPTS:
+        # Whoever had the last attempt never came back, perhaps because of it.
+        return OutboundError("no attempt came to an end", temporary=False)
+    try:
+        await HANDLERS[entry.kind](server, entry.payload)
+    except OutboundError as error:
+        return error
+    except Exception as error:
+        log.exception("outbox_delivery_broken", entry=entry.id, kind=entry.kind)
+        return OutboundError(type(error).__name__, temporary=True)
+    return None
+
+
+async def _note(
+    server: AuthorizationServer, entry: OutboxEntry, error: OutboundError | None
+) -> str:
+    """Write down what became of the attempt, and return that in a word."""
+    if error is not None and error.outcome == "busy":
+        return await _put_back(server, entry)
+    async with server.resources.database.transaction() as tx:
+        if error is None:
+            await outbox.done(tx, entry.id)
+            return "delivered"
+        return await _note_failure(server, tx, entry, error)
+
+
+async def _put_back(server: AuthorizationServer, entry: OutboxEntry) -> str:
+    """Let an entry wait that nobody was sent."""
+    async with server.resources.database.transaction() as tx:
+        due_at = server.resources.clock.now() + _PUT_BACK
+        await outbox.put_back(tx, entry, due_at=due_at)
+    return "put_back"
+
+
+async def _note_failure(
+    server: AuthorizationServer, tx: Transaction, entry: OutboxEntry, error: OutboundError
+) -> str:
+    now = server.resources.clock.now()
+    facts = {
+        "entry": entry.id,
+        "kind": entry.kind,
+        "attempts": entry.attempts,
+        "reason": error.reason,
+    }
+    if error.temporary and entry.attempts < MAX_ATTEMPTS:
+        due_at = now + find_delay(entry.attempts)
+        await outbox.retry(tx, entry, due_at=due_at, error=error.reason)
+        log.warning("outbox_delivery_failed", **facts)
+        return "failed"
+    await outbox.give_up(tx, entry, now=now, error=error.reason)
+    log.error("outbox_entry_dead", **facts)
+    return "dead"
