@@ -13,6 +13,7 @@ from authsvc import logs
 from authsvc.clock import Clock
 from authsvc.config import ConfigError, Settings, load_settings
 from authsvc.jobs.scheduler import run_schedule
+from authsvc.oauth.metadata import build_metadata, check_metadata
 from authsvc.oauth.server import open_authorization_server
 from authsvc.resources import Resources, open_resources, open_storage
 from authsvc.storage.audit import Origin
@@ -73,12 +74,14 @@ async def _serving(app: Starlette, resources: Resources) -> AsyncIterator[None]:
     app.router.redirect_slashes = False
     async with resources.database.transaction() as tx:
         await resources.key_rotation.ensure_first_keys(tx, Origin("start"))
-    await resources.keyring.get()
+    keyring = await resources.keyring.get()
+    # What the clients will read is right, or nothing is served at all.
+    check_metadata(build_metadata(settings, server.capabilities, keyring.active_algorithms))
     resources.password_hashes.prepare()
     background: list[Work] = [
         resources.changes.hear,
         resources.changes.poll,
-        partial(run_schedule, resources),
+        partial(run_schedule, server),
     ]
     if resources.redis is not None and settings.rate_limits:
         background.append(partial(counters.run, resources.redis))

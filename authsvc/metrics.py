@@ -23,8 +23,22 @@ REFRESH_REUSES = Counter(
 CODE_REPLAYS = Counter(
     "authsvc_code_replays", "Authorization codes used again, so that their tokens were revoked."
 )
+CLIENTS_REGISTERED = Counter(
+    "authsvc_clients_registered", "Clients that registered themselves.", ["mode"]
+)
+OUTBOX_ENTRIES = Counter(
+    "authsvc_outbox_entries",
+    "Attempts to deliver an outbox entry; a dead one is not tried again by itself.",
+    ["kind", "outcome"],
+)
 REDIS_LIVE = Gauge("authsvc_redis_live", "1 while announcements over Redis arrive, else 0.")
 HASHES_WAITING = Gauge("authsvc_password_hashes_waiting", "Password hashes waiting for a worker.")
+
+OUTBOUND_REQUESTS = Counter(
+    "authsvc_outbound_requests",
+    "Requests that the service sent to URLs of clients, or would not send.",
+    ["method", "outcome"],
+)
 
 
 def route_of(scope: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ from authsvc.master_key import (
     parse_master_keys,
     read_or_create_master_key,
 )
+from authsvc.outbound import Outbound
 from authsvc.signing.keyring import Keyring, load_keyring
 from authsvc.signing.rotation import REGISTRY as KEYS_REGISTRY
 from authsvc.signing.rotation import KeyRotation
@@ -62,7 +63,9 @@ class Resources:
     password_hashes: PasswordHashes
     sessions: BrowserSessions
     login: Login
+    login_throttle: LoginThrottle
     people: People
+    outbound: Outbound
 
 
 def load_master_keys(settings: Settings) -> MasterKeys:
@@ -110,7 +113,9 @@ async def open_resources(
                 root = await get_or_create_root_secret(tx, master_keys, now=clock.now())
         except SealError as error:
             raise ConfigError(f"the master key is not that of this database: {error}") from error
-        resources = _wire(settings, clock, master_keys, root, database, redis)
+        outbound = _open_outbound(settings, clock)
+        stack.push_async_callback(outbound.aclose)
+        resources = _wire(settings, clock, master_keys, root, database, redis, outbound)
         stack.callback(resources.password_hashes.close)
         yield resources
 
@@ -122,6 +127,7 @@ def _wire(
     root: RootSecret,
     database: Database,
     redis: RedisClient | None,
+    outbound: Outbound,
 ) -> Resources:
     changes = Changes(database, redis)
     audit = AuditLog(root.derive("audit"))
@@ -131,6 +137,7 @@ def _wire(
     sessions = BrowserSessions(
         opaque_hash, clock, ttl=settings.session_ttl, idle_ttl=settings.session_idle_ttl
     )
+    login_throttle = LoginThrottle(database, opaque_hash, clock, _login_limits(settings))
     hashes = PasswordHashes(
         time_cost=settings.argon2_time_cost,
         memory_kib=settings.argon2_memory_kib,
@@ -162,7 +169,8 @@ def _wire(
             audit,
             clock,
             jwks_max_age=settings.jwks_max_age,
-            retired_ttl=settings.key_retired_ttl,
+            # An ID token is the hint that its session is ended by (RP-Initiated Logout §2).
+            retired_ttl=max(settings.key_retired_ttl, settings.session_ttl),
         ),
         role_graph=Snapshot(database, changes, ROLES_REGISTRY, read_role_graph),
         role_administration=RoleAdministration(changes, audit, clock),
@@ -173,14 +181,29 @@ def _wire(
         login=Login(
             database,
             hashes,
-            LoginThrottle(database, opaque_hash, clock, _login_limits(settings)),
+            login_throttle,
             KnownDevices(root),
             sessions,
+            revoker,
             audit,
             clock,
         ),
+        login_throttle=login_throttle,
         people=People(hashes, revoker, audit, clock),
+        outbound=outbound,
     )
+
+
+def _open_outbound(settings: Settings, clock: Clock) -> Outbound:
+    try:
+        return Outbound(
+            loopback=settings.outbound_loopback,
+            ca_file=settings.outbound_ca_file,
+            timeout=settings.outbound_timeout,
+            clock=clock,
+        )
+    except ValueError as error:
+        raise ConfigError(f"AUTHSVC_OUTBOUND_CA_FILE can not be used: {error}") from error
 
 
 def _login_limits(settings: Settings) -> LoginLimits:

@@ -1,23 +1,30 @@
-"""The decision at the authorization endpoint: sign in, ask for consent, or issue a code."""
+"""The decision at the authorization endpoint: sign in, ask for consent, or answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from authsvc.oauth.authorization_request import AuthorizationRequest, Target
-from authsvc.oauth.resources import audience_of
+from authsvc.oauth.authorization_response import issue_response
+from authsvc.oauth.clients import note_client_use
+from authsvc.oauth.consent import (
+    CLAIM,
+    DESTINATION,
+    destination_of,
+    find_power,
+    record_consent,
+)
+from authsvc.oauth.logout_notices import note_session_client
 from authsvc.oauth.server import AuthorizationServer
+from authsvc.oauth.session_management import session_state
+from authsvc.protocol.claims import is_reached_by
 from authsvc.protocol.errors import AccessDenied, ConsentRequired, LoginRequired, OAuthError
-from authsvc.protocol.scope import format_scope
+from authsvc.protocol.scope import OPENID
 from authsvc.storage.audit import Origin
-from authsvc.storage.authorization_codes import AuthorizationCode, save_authorization_code
-from authsvc.storage.consents import find_consent, save_consent
+from authsvc.storage.consents import find_consent
 from authsvc.storage.database import Transaction
-from authsvc.storage.identifiers import new_id
 from authsvc.storage.sessions import Session, hold_session
-from authsvc.storage.users import find_role_ids
-from authsvc.tokens.opaque import new_opaque_value
 
 _ANSWER_TTL: Final = timedelta(minutes=10)
 """How long a sign-in or consent answers the request for which it was asked."""
@@ -37,6 +44,13 @@ class LoginNeeded:
 
 
 @dataclass(frozen=True, slots=True)
+class SelectionNeeded:
+    """The person has to say whether to go on as who is signed in (``select_account``)."""
+
+    browser: SignedInBrowser
+
+
+@dataclass(frozen=True, slots=True)
 class ConsentNeeded:
     """The person has to be asked whether the client may have all of ``wanted``."""
 
@@ -46,13 +60,17 @@ class ConsentNeeded:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationResponse:
-    """What the client is answered, by way of the browser (RFC 6749 §4.1.2, RFC 9207 §2)."""
+    """What the client is answered, by way of the browser (RFC 6749 §4.1.2, RFC 9207 §2).
+
+    ``session_id`` is the session on which something was issued, None for an error.
+    """
 
     target: Target
     parameters: tuple[tuple[str, str], ...]
+    session_id: str | None = None
 
 
-Decision = LoginNeeded | ConsentNeeded | AuthorizationResponse
+Decision = LoginNeeded | SelectionNeeded | ConsentNeeded | AuthorizationResponse
 
 
 async def decide(
@@ -77,6 +95,9 @@ async def decide(
             # Signed in for this very request, yet not as whom the client expects.
             raise LoginRequired("Another person has signed in")
         return LoginNeeded()
+    selected = _answers(browser.session.auth_time, asked_at, now)
+    if "select_account" in request.prompts and not selected:
+        return SelectionNeeded(browser)
     wanted = await find_wanted(server, tx, request, browser.session)
     if await _must_consent(tx, request, browser.session, wanted, asked_at, now):
         if "none" in request.prompts:
@@ -87,7 +108,16 @@ async def decide(
         if "none" in request.prompts:
             raise LoginRequired("The person has to sign in")
         return LoginNeeded()
-    return await _issue_code(server, tx, request, browser.session, now)
+    client = request.target.client
+    await note_session_client(tx, browser.session.id, client)
+    await note_client_use(tx, client, now)
+    issued = await issue_response(server, tx, request, browser.session, now)
+    if OPENID in request.scope:
+        redirect_uri = request.target.redirect_uri
+        state = session_state(server, client.client_id, redirect_uri, browser.session.id)
+        issued.append(("session_state", state))
+    response = _respond(server, request.target, *issued)
+    return replace(response, session_id=browser.session.id)
 
 
 async def grant_consent(
@@ -97,21 +127,25 @@ async def grant_consent(
     browser: SignedInBrowser,
     wanted: Sequence[str],
     origin: Origin,
-) -> None:
-    """Note that the person allows the client all of ``wanted``, as they were shown it."""
-    now = server.resources.clock.now()
-    client_id = request.target.client.client_id
-    user_id = browser.session.user_id
-    await save_consent(tx, user_id, client_id, frozenset(wanted), now=now)
-    await server.resources.audit.record(
+) -> SignedInBrowser:
+    """Note that the person allows the client all of ``wanted``, unless the session has ended.
+
+    The session is held first, as for whatever is issued: in the other order this and the
+    approval of a device would wait for each other. Return the browser, with its session as
+    it is now.
+    """
+    touched = await server.resources.sessions.touch(tx, browser.session)
+    if await hold_session(tx, touched.id) is None:
+        return browser
+    await record_consent(
+        server,
         tx,
-        "consent.granted",
-        origin,
-        now=now,
-        subject=user_id,
-        client_id=client_id,
-        scope=format_scope(wanted),
+        user_id=browser.session.user_id,
+        client_id=request.target.client.client_id,
+        wanted=wanted,
+        origin=origin,
     )
+    return replace(browser, session=touched)
 
 
 def deny(server: AuthorizationServer, target: Target) -> AuthorizationResponse:
@@ -149,11 +183,11 @@ def _must_sign_in(
     asked_at: datetime | None,
     now: datetime,
 ) -> bool:
-    if request.hinted_subject is not None and session.user_id != request.hinted_subject:
+    if request.expected_users is not None and session.user_id not in request.expected_users:
         return True
     if _answers(session.auth_time, asked_at, now):
         return False
-    if request.prompts & {"login", "select_account"}:
+    if "login" in request.prompts:
         return True
     return request.max_age is not None and session.auth_time <= now - timedelta(
         seconds=request.max_age
@@ -163,18 +197,23 @@ def _must_sign_in(
 async def find_wanted(
     server: AuthorizationServer, tx: Transaction, request: AuthorizationRequest, session: Session
 ) -> tuple[str, ...]:
-    """Return what the person has to allow: scopes, resources, and power over this service.
+    """Return what the person has to allow: scopes, claims, resources, power over this service.
 
     Of that power, only what a token of this scope and these resources would carry.
     """
-    graph = await server.resources.role_graph.get()
-    reserved = graph.narrow(
-        graph.reserved(await find_role_ids(tx, session.user_id)),
-        scope=request.scope,
-        audience=audience_of(server.issuer, request.resources, request.scope),
-        resources=server.resources.settings.resources,
+    power = await find_power(
+        server, tx, session.user_id, scope=request.scope, resources=request.resources
     )
-    return tuple(dict.fromkeys((*request.scope, *request.resources, *reserved)))
+    claims = (
+        f"{CLAIM}{name}"
+        for name in request.claims.about_person()
+        if not is_reached_by(request.scope, name)
+    )
+    destination: tuple[str, ...] = ()
+    if request.target.client.self_registered:
+        # A stranger's client can change where it lives after it was allowed something.
+        destination = (f"{DESTINATION}{destination_of(request.target.redirect_uri)}",)
+    return tuple(dict.fromkeys((*request.scope, *claims, *request.resources, *power, *destination)))
 
 
 async def _must_consent(
@@ -189,32 +228,3 @@ async def _must_consent(
     if given is None or not given[0].issuperset(wanted):
         return True
     return "consent" in request.prompts and not _answers(given[1], asked_at, now)
-
-
-async def _issue_code(
-    server: AuthorizationServer,
-    tx: Transaction,
-    request: AuthorizationRequest,
-    session: Session,
-    now: datetime,
-) -> AuthorizationResponse:
-    code, target = new_opaque_value(), request.target
-    await save_authorization_code(
-        tx,
-        server.resources.opaque_hash("authorization code", code),
-        AuthorizationCode(
-            id=new_id(now),
-            client_id=target.client.client_id,
-            user_id=session.user_id,
-            session_id=session.id,
-            redirect_uri=target.redirect_uri,
-            redirect_uri_sent=target.redirect_uri_sent,
-            scope=format_scope(request.scope),
-            resources=request.resources,
-            nonce=request.nonce,
-            code_challenge=request.code_challenge,
-            created_at=now,
-            expires_at=now + server.resources.settings.authorization_code_ttl,
-        ),
-    )
-    return _respond(server, target, ("code", code))

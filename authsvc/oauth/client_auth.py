@@ -8,25 +8,21 @@ import base64
 import binascii
 import hmac
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from authsvc.oauth.capabilities import CAPABILITIES
+from authsvc.oauth.client_assertion import (
+    METHODS,
+    InvalidAssertion,
+    VerifiedAssertion,
+    read_assertion,
+    spend_assertion,
+    verify_assertion,
+)
 from authsvc.oauth.clients import Client
 from authsvc.oauth.context import ClientRequest
 from authsvc.protocol.errors import InvalidClient, InvalidRequest
-from authsvc.signing.jwt import (
-    InvalidJwt,
-    parse_unverified_claims,
-    parse_unverified_header,
-    verify_with_jwk,
-)
-from authsvc.storage.client_assertions import consume_client_assertion
 
-ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _MAX_CREDENTIALS = 8_192
-_FAMILY_OF_ALG: Final = {"ES256": "EC", "RS256": "RSA", "PS256": "RSA", "EdDSA": "OKP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +32,56 @@ class _Credentials:
     secret: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CheckedClient:
+    """The client that makes a request; its assertion, if it used one, is not spent yet."""
+
+    client: Client
+    assertion: VerifiedAssertion | None
+
+
 async def authenticate_client(request: ClientRequest) -> Client:
     """Return the client that makes the request; raises InvalidClient or InvalidRequest."""
+    return await admit_client(request, await check_client(request))
+
+
+async def check_client(request: ClientRequest) -> CheckedClient:
+    """Return who makes the request; no statement is run, unless it is refused.
+
+    Raises InvalidClient or InvalidRequest.
+    """
     credentials = _read_credentials(request)
     client = await request.server.clients.find(credentials.client_id)
     try:
-        await _check(request, client, credentials)
+        assertion = await _check(request, client, credentials)
     except InvalidClient as error:
         if client is not None:
             await _record_failure(request, client, error)
         raise
     if client is None:
         raise _failed("unknown client")
-    request.admit(client)
-    return client
+    return CheckedClient(client, assertion)
 
 
-async def _check(request: ClientRequest, client: Client | None, credentials: _Credentials) -> None:
+async def admit_client(request: ClientRequest, checked: CheckedClient) -> Client:
+    """Spend the client's assertion, count the request, and return the client.
+
+    Raises InvalidClient for an assertion that was used before, or TooManyRequests.
+    """
+    if checked.assertion is not None:
+        try:
+            await spend_assertion(request, checked.assertion)
+        except InvalidAssertion as error:
+            refused = _failed(f"assertion: {error}")
+            await _record_failure(request, checked.client, refused)
+            raise refused from error
+    request.admit(checked.client)
+    return checked.client
+
+
+async def _check(
+    request: ClientRequest, client: Client | None, credentials: _Credentials
+) -> VerifiedAssertion | None:
     right = await _is_right(request, client, credentials)
     if client is None:
         raise _failed("unknown client")
@@ -60,15 +89,19 @@ async def _check(request: ClientRequest, client: Client | None, credentials: _Cr
         raise _failed("another method is registered")
     if not right:
         raise _failed("wrong secret")
-    if credentials.method == "private_key_jwt":
-        await _check_assertion(request, client, credentials.secret)
+    if credentials.method not in METHODS:
+        return None
+    try:
+        return await verify_assertion(request, client, credentials.secret)
+    except InvalidAssertion as error:
+        raise _failed(f"assertion: {error}") from error
 
 
 async def _is_right(
     request: ClientRequest, client: Client | None, credentials: _Credentials
 ) -> bool:
     """Tell whether the secret is the client's; true for methods that use none."""
-    if not credentials.method.startswith("client_secret"):
+    if credentials.method in (*METHODS, "none"):
         return True
     # Computed for unknown clients as well: both answers take the same time.
     given = request.server.resources.opaque_hash("client secret", credentials.secret)
@@ -97,7 +130,10 @@ def _read_credentials(request: ClientRequest) -> _Credentials:
     if request.authorization is not None:
         found.append(_parse_basic(request.authorization))
     if "client_assertion" in parameters or "client_assertion_type" in parameters:
-        found.append(_read_assertion(request))
+        try:
+            found.append(_Credentials(*read_assertion(parameters)))
+        except InvalidAssertion as error:
+            raise _failed(f"assertion: {error}") from error
     client_id = parameters.get("client_id")
     if "client_secret" in parameters:
         if client_id is None:
@@ -138,87 +174,6 @@ def _form_decode(text: str) -> str:
     if "\x00" in decoded:
         raise _failed("malformed Basic header")
     return decoded
-
-
-def _read_assertion(request: ClientRequest) -> _Credentials:
-    parameters = request.parameters
-    assertion = parameters.require("client_assertion")
-    if parameters.require("client_assertion_type") != ASSERTION_TYPE:
-        raise _failed("unknown client_assertion_type")
-    try:
-        subject = parse_unverified_claims(assertion).get("sub")
-    except InvalidJwt as error:
-        raise _failed(f"assertion: {error}") from error
-    if not isinstance(subject, str) or not subject or "\x00" in subject:
-        raise _failed("assertion without sub")
-    return _Credentials("private_key_jwt", subject, assertion)
-
-
-async def _check_assertion(request: ClientRequest, client: Client, assertion: str) -> None:
-    """Check a JWT by RFC 7523 §3 and OpenID Connect Core §9, and spend it."""
-    claims = _verify_assertion(client, assertion)
-    settings = request.server.resources.settings
-    if claims.get("iss") != client.client_id or claims.get("sub") != client.client_id:
-        raise _failed("assertion: iss or sub")
-    issuer = request.server.issuer
-    accepted = {issuer, f"{issuer}/token"}
-    audience = claims.get("aud")
-    audiences = audience if isinstance(audience, list) else [audience]
-    if not any(isinstance(value, str) and value in accepted for value in audiences):
-        raise _failed("assertion: aud")
-    leeway = settings.clock_leeway
-    expires_at = _instant(claims, "exp", required=True)
-    if expires_at is None or expires_at <= request.now - leeway:
-        raise _failed("assertion: expired")
-    if expires_at > request.now + settings.client_assertion_ttl + leeway:
-        raise _failed("assertion: lives too long")
-    for name in ("nbf", "iat"):
-        at = _instant(claims, name, required=False)
-        if at is not None and at > request.now + leeway:
-            raise _failed(f"assertion: {name}")
-    token_id = claims.get("jti")
-    if not isinstance(token_id, str) or not 0 < len(token_id) <= 255:
-        raise _failed("assertion: jti")
-    spent = request.server.resources.opaque_hash(
-        "client assertion", f"{client.client_id}\n{token_id}"
-    )
-    if not await consume_client_assertion(request.tx, spent, expires_at=expires_at + leeway):
-        raise _failed("assertion: used before")
-
-
-def _verify_assertion(client: Client, assertion: str) -> dict[str, Any]:
-    try:
-        header = parse_unverified_header(assertion)
-        alg = header.get("alg")
-        registered = client.metadata.token_endpoint_auth_signing_alg
-        if alg not in CAPABILITIES.token_endpoint_auth_signing_algs or (
-            registered and alg != registered
-        ):
-            raise _failed("assertion: alg")
-        for jwk in (client.metadata.jwks or {"keys": []})["keys"]:
-            if jwk.get("kty") != _FAMILY_OF_ALG[alg] or jwk.get("alg", alg) != alg:
-                continue
-            if "kid" in header and jwk.get("kid", header["kid"]) != header["kid"]:
-                continue
-            try:
-                return verify_with_jwk(assertion, jwk, alg)
-            except InvalidJwt:
-                continue
-    except InvalidJwt as error:
-        raise _failed(f"assertion: {error}") from error
-    raise _failed("assertion: no key of the client verifies it")
-
-
-def _instant(claims: dict[str, Any], name: str, *, required: bool) -> datetime | None:
-    value = claims.get(name)
-    if value is None and not required:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _failed(f"assertion: {name}")
-    try:
-        return datetime.fromtimestamp(value, UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        raise _failed(f"assertion: {name}") from error
 
 
 def _failed(detail: str) -> InvalidClient:

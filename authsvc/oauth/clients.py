@@ -1,23 +1,25 @@
 """Clients: what one is, and the registry of them."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
 from authsvc.access.administration import CLIENTS_REGISTRY
 from authsvc.clock import timestamp
-from authsvc.oauth.capabilities import CAPABILITIES, REFRESH_TOKEN
-from authsvc.protocol.client_metadata import ClientMetadata, parse_client_metadata
+from authsvc.oauth.capabilities import REFRESH_TOKEN
+from authsvc.protocol.client_metadata import ClientMetadata, read_client_metadata
 from authsvc.protocol.redirect_uri import match_redirect_uri
 from authsvc.protocol.scope import OFFLINE_ACCESS, OPENID, SCOPE_CLAIMS
 from authsvc.storage import clients as rows
 from authsvc.storage.changes import Changes
 from authsvc.storage.clients import ClientRow, SecretRow
 from authsvc.storage.database import Database, Transaction
+from authsvc.storage.registered_clients import save_client_use
 from authsvc.storage.registry import Registry
 
+_USE_IS_NOTED: Final = timedelta(days=1)
 PERSONAL_SCOPES: Final = frozenset({OPENID, OFFLINE_ACCESS, *SCOPE_CLAIMS})
 """Scopes that make sense for a person alone, never for a client by itself."""
 
@@ -30,8 +32,11 @@ class Client(ClientMixin):
     metadata: ClientMetadata
     secrets: tuple[SecretRow, ...]
     role_ids: tuple[str, ...]
+    self_registered: bool
+    registration_token_hash: bytes | None = field(repr=False)
     created_at: datetime
     updated_at: datetime
+    used_at: datetime | None
 
     @property
     def is_public(self) -> bool:
@@ -50,6 +55,14 @@ class Client(ClientMixin):
             return frozenset(self.metadata.scope)
         offline = {OFFLINE_ACCESS} if self.check_grant_type(REFRESH_TOKEN) else set()
         return frozenset({OPENID, *SCOPE_CLAIMS, *offline})
+
+    def remember_use(self, now: datetime) -> None:
+        """Let ``used_at`` be what was just stored.
+
+        The one member that changes in place: for the others the registry reads anew, and
+        to forget every client because one was used would be too much.
+        """
+        object.__setattr__(self, "used_at", now)
 
     def get_client_id(self) -> str:
         """Return the identifier."""
@@ -87,9 +100,16 @@ class Client(ClientMixin):
 
 def read_client(row: ClientRow) -> Client:
     """Return the client that is stored in ``row``."""
-    metadata = parse_client_metadata(row.metadata, supported=CAPABILITIES)
     return Client(
-        row.client_id, metadata, row.secrets, row.role_ids, row.created_at, row.updated_at
+        row.client_id,
+        read_client_metadata(row.metadata),
+        row.secrets,
+        row.role_ids,
+        row.self_registered,
+        row.registration_token_hash,
+        row.created_at,
+        row.updated_at,
+        row.used_at,
     )
 
 
@@ -102,6 +122,24 @@ async def load_client(tx: Transaction, client_id: str) -> Client | None:
 def open_client_registry(database: Database, changes: Changes) -> Registry[Client]:
     """Return the registry of clients, read from the database on demand."""
     return Registry(database, changes, CLIENTS_REGISTRY, load_client)
+
+
+async def note_client_use(tx: Transaction, client: Client, now: datetime) -> None:
+    """Note that a client which registered itself is in use, about once a day.
+
+    To be called where something is issued to it: to authenticate alone is no use, or who
+    registers clients by the thousand would keep them all.
+    """
+    if not client.self_registered:
+        return
+    if client.used_at is not None and now - client.used_at < _USE_IS_NOTED:
+        return
+    await save_client_use(tx, client.client_id, now=now, unless_since=now - _USE_IS_NOTED)
+
+    async def remember() -> None:
+        client.remember_use(now)
+
+    tx.after_commit(remember)
 
 
 def registration_response(client: Client, secret: str | None = None) -> dict[str, Any]:

@@ -2,20 +2,41 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
 from authsvc.access.role_graph import Holding, is_reserved
 from authsvc.metrics import TOKENS_ISSUED
-from authsvc.oauth.clients import Client
-from authsvc.oauth.context import ClientRequest
+from authsvc.oauth.clients import Client, note_client_use
 from authsvc.oauth.resources import audience_of
+from authsvc.oauth.server import AuthorizationServer
+from authsvc.oauth.subjects import subject_of
+from authsvc.oauth.userinfo import claims_of
+from authsvc.protocol.claims import claims_for_scopes, select_claims
 from authsvc.protocol.errors import InvalidGrant
 from authsvc.protocol.scope import OPENID, format_scope
 from authsvc.storage.consents import find_consent
+from authsvc.storage.database import Transaction
 from authsvc.storage.refresh_tokens import TokenFamily
 from authsvc.storage.users import User, find_role_ids, find_user
 from authsvc.tokens.access_token import Authentication, mint_access_token
 from authsvc.tokens.id_token import mint_id_token
+
+
+class Issuing(Protocol):
+    """Where something is issued: the server, the transaction, and the instant."""
+
+    @property
+    def server(self) -> AuthorizationServer:
+        """The authorization server."""
+
+    @property
+    def tx(self) -> Transaction:
+        """The transaction of the request."""
+
+    @property
+    def now(self) -> datetime:
+        """The instant that the request is judged at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,48 +51,89 @@ class PersonGrant:
     nonce: str | None = None
     refresh_token: str | None = None
 
+    @property
+    def authentication(self) -> Authentication:
+        """How and when the person signed in."""
+        family = self.family
+        return Authentication(auth_time=family.auth_time, acr=family.acr, amr=family.amr)
+
 
 async def issue_for_person(
-    request: ClientRequest, client: Client, granted: PersonGrant, *, grant: str
+    request: Issuing, client: Client, granted: PersonGrant, *, grant: str
 ) -> dict[str, Any]:
     """Return the token response (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3)."""
-    server, family, user = request.server, granted.family, granted.user
-    settings = server.resources.settings
-    keyring = await server.resources.keyring.get()
-    authentication = Authentication(auth_time=family.auth_time, acr=family.acr, amr=family.amr)
-    access_token = await _mint_access_token(
-        request,
-        client,
-        subject=user.id,
-        held=await _find_held(request, client, user),
-        scope=granted.scope,
-        resources=granted.resources,
-        authentication=authentication,
-        family_id=family.id,
-        session_id=granted.session_id,
-    )
-    response = _response(request, access_token, granted.scope)
+    access_token = await mint_access_token_for_person(request, client, granted)
+    response = token_response(request.server, access_token, granted.scope)
     if granted.refresh_token is not None:
         response["refresh_token"] = granted.refresh_token
     if OPENID in granted.scope:
-        response["id_token"] = mint_id_token(
-            keyring.active(client.metadata.id_token_signed_response_alg),
-            issuer=server.issuer,
-            subject=user.id,
-            client_id=client.client_id,
-            authentication=authentication,
-            now=request.now,
-            ttl=settings.id_token_ttl,
-            access_token=access_token,
-            nonce=granted.nonce,
-            session_id=granted.session_id,
+        response["id_token"] = await mint_id_token_for_person(
+            request, client, granted, access_token=access_token
         )
+    await note_client_use(request.tx, client, request.now)
     TOKENS_ISSUED.labels(grant).inc()
     return response
 
 
+async def mint_access_token_for_person(
+    request: Issuing, client: Client, granted: PersonGrant
+) -> str:
+    """Return an access token for what is granted."""
+    requested = (granted.family.claims or {}).get("userinfo", ())
+    return await _mint_access_token(
+        request,
+        client,
+        subject=subject_of(request.server, client, granted.user.id),
+        held=await _find_held(request, client, granted.user),
+        scope=granted.scope,
+        resources=granted.resources,
+        authentication=granted.authentication,
+        family_id=granted.family.id,
+        session_id=granted.session_id,
+        userinfo_claims=requested if OPENID in granted.scope else (),
+    )
+
+
+async def mint_id_token_for_person(
+    request: Issuing,
+    client: Client,
+    granted: PersonGrant,
+    *,
+    access_token: str | None = None,
+    code: str | None = None,
+    state: str | None = None,
+    claims_of_scope: bool = False,
+) -> str:
+    """Return an ID token, bound to what is issued along with it.
+
+    ``claims_of_scope`` puts in what userinfo would answer, for a client that gets no access
+    token to ask there (OpenID Connect Core §5.4).
+    """
+    keyring = await request.server.resources.keyring.get()
+    known = claims_of(granted.user)
+    requested = (granted.family.claims or {}).get("id_token", ())
+    claims = select_claims(requested, known)
+    if claims_of_scope:
+        claims |= claims_for_scopes(granted.scope, known)
+    return mint_id_token(
+        keyring.active(client.metadata.id_token_signed_response_alg),
+        issuer=request.server.issuer,
+        subject=subject_of(request.server, client, granted.user.id),
+        client_id=client.client_id,
+        authentication=granted.authentication,
+        now=request.now,
+        ttl=request.server.resources.settings.id_token_ttl,
+        access_token=access_token,
+        code=code,
+        state=state,
+        nonce=granted.nonce,
+        session_id=granted.session_id,
+        claims=claims,
+    )
+
+
 async def issue_for_client(
-    request: ClientRequest, client: Client, scope: Sequence[str], resources: Sequence[str]
+    request: Issuing, client: Client, scope: Sequence[str], resources: Sequence[str]
 ) -> dict[str, Any]:
     """Return the token response for the client itself; nothing is written."""
     access_token = await _mint_access_token(
@@ -82,11 +144,12 @@ async def issue_for_client(
         scope=scope,
         resources=resources,
     )
+    await note_client_use(request.tx, client, request.now)
     TOKENS_ISSUED.labels("client_credentials").inc()
-    return _response(request, access_token, scope)
+    return token_response(request.server, access_token, scope)
 
 
-async def get_living_user(request: ClientRequest, user_id: str) -> User:
+async def get_living_user(request: Issuing, user_id: str) -> User:
     """Return the person; raises InvalidGrant when they are gone or disabled."""
     user = await find_user(request.tx, user_id)
     if user is None or user.disabled_at is not None:
@@ -94,7 +157,7 @@ async def get_living_user(request: ClientRequest, user_id: str) -> User:
     return user
 
 
-async def _find_held(request: ClientRequest, client: Client, user: User) -> Holding:
+async def _find_held(request: Issuing, client: Client, user: User) -> Holding:
     """Return what the person holds, without the power over this service they kept from it."""
     graph = await request.server.resources.role_graph.get()
     held = graph.holding(await find_role_ids(request.tx, user.id))
@@ -109,7 +172,7 @@ async def _find_held(request: ClientRequest, client: Client, user: User) -> Hold
 
 
 async def _mint_access_token(
-    request: ClientRequest,
+    request: Issuing,
     client: Client,
     *,
     subject: str,
@@ -119,6 +182,7 @@ async def _mint_access_token(
     authentication: Authentication | None = None,
     family_id: str | None = None,
     session_id: str | None = None,
+    userinfo_claims: Sequence[str] = (),
 ) -> str:
     server = request.server
     settings = server.resources.settings
@@ -141,11 +205,15 @@ async def _mint_access_token(
         authentication=authentication,
         family_id=family_id,
         session_id=session_id,
+        userinfo_claims=userinfo_claims,
     )
 
 
-def _response(request: ClientRequest, access_token: str, scope: Sequence[str]) -> dict[str, Any]:
-    ttl = request.server.resources.settings.access_token_ttl
+def token_response(
+    server: AuthorizationServer, access_token: str, scope: Sequence[str]
+) -> dict[str, Any]:
+    """Return the members of a response that every access token comes with (RFC 6749 §5.1)."""
+    ttl = server.resources.settings.access_token_ttl
     return {
         "access_token": access_token,
         "token_type": "Bearer",

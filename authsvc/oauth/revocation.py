@@ -3,6 +3,7 @@
 from authsvc.oauth.client_auth import authenticate_client
 from authsvc.oauth.clients import Client
 from authsvc.oauth.context import ClientRequest
+from authsvc.oauth.subjects import find_user_id
 from authsvc.protocol.errors import InvalidGrant, InvalidToken
 from authsvc.storage.refresh_tokens import find_refresh_token
 from authsvc.tokens.access_token import verify_access_token
@@ -37,7 +38,8 @@ async def _revoke_access_token(request: ClientRequest, client: Client, presented
     except InvalidToken:
         return
     _check_owner(token.client_id, client)
-    if await resources.revocations.is_revoked(token.identities(), token.issued_at):
+    user_id = find_user_id(request.server, client, token.subject) if token.of_person else None
+    if await resources.revocations.is_revoked(token.identities(user_id), token.issued_at):
         return
     await resources.revoker.revoke_token(request.tx, token.token_id, token.expires_at)
     await _record(request, client, "access_token.revoked", token.token_id)

@@ -3,12 +3,19 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from authsvc.oauth.capabilities import AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN
-from authsvc.oauth.client_auth import authenticate_client
+from authsvc.oauth.capabilities import (
+    AUTHORIZATION_CODE,
+    CLIENT_CREDENTIALS,
+    DEVICE_CODE,
+    REFRESH_TOKEN,
+)
+from authsvc.oauth.client_auth import admit_client, check_client
+from authsvc.oauth.client_keys import Encryption, find_encryption
 from authsvc.oauth.clients import Client
 from authsvc.oauth.context import ClientRequest
 from authsvc.oauth.grants.authorization_code import redeem_authorization_code
 from authsvc.oauth.grants.client_credentials import grant_client_credentials
+from authsvc.oauth.grants.device_code import redeem_device_code
 from authsvc.oauth.grants.refresh_token import rotate_refresh_token
 from authsvc.protocol.errors import UnauthorizedClient, UnsupportedGrantType
 
@@ -18,17 +25,31 @@ GRANTS: Final[dict[str, Grant]] = {
     AUTHORIZATION_CODE: redeem_authorization_code,
     REFRESH_TOKEN: rotate_refresh_token,
     CLIENT_CREDENTIALS: grant_client_credentials,
+    DEVICE_CODE: redeem_device_code,
 }
 
 
 async def answer_token_request(request: ClientRequest) -> dict[str, Any]:
     """Return the token response; raises an OAuthError (RFC 6749 §5.2)."""
     request.parameters.check_no_duplicates()
-    client = await authenticate_client(request)
+    checked = await check_client(request)
+    # Before anything is spent: another host may be asked, for which no transaction waits.
+    encryption = await _find_encryption(request, checked.client)
+    client = await admit_client(request, checked)
     grant_type = request.parameters.require("grant_type")
     grant = GRANTS.get(grant_type)
     if grant is None:
         raise UnsupportedGrantType("This grant_type is not supported")
     if not client.check_grant_type(grant_type):
         raise UnauthorizedClient("The client is not registered for this grant_type")
-    return await grant(request, client)
+    response = await grant(request, client)
+    if encryption is not None and "id_token" in response:
+        response["id_token"] = encryption.encrypt(response["id_token"], content_type="JWT")
+    return response
+
+
+async def _find_encryption(request: ClientRequest, client: Client) -> Encryption | None:
+    """Return how to encrypt an ID token, if the grant can yield one."""
+    if request.parameters.get("grant_type") in (None, CLIENT_CREDENTIALS):
+        return None
+    return await find_encryption(request.server, client, "id_token")

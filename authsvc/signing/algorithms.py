@@ -11,6 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import Algorithm, get_default_algorithms
 
 ALGORITHMS: Final = ("ES256", "RS256", "PS256", "EdDSA")
+KEY_TYPES: Final = {"ES256": "EC", "RS256": "RSA", "PS256": "RSA", "EdDSA": "OKP"}
+"""The ``kty`` of a JWK that each algorithm needs (RFC 7518 §6.1, RFC 8037 §2)."""
+
 _RSA_BITS: Final = 2048
 _THUMBPRINT_MEMBERS: Final = {
     "EC": ("crv", "kty", "x", "y"),

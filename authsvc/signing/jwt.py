@@ -57,6 +57,21 @@ def verify_with_jwk(text: str, jwk: Mapping[str, Any], alg: str) -> dict[str, An
     return _verified_claims(text, key.key, alg)
 
 
+def verify_with_secret(text: str, secret: bytes) -> dict[str, Any]:
+    """Return the claims of a JWT whose HS256 is made with ``secret``; raises InvalidJwt."""
+    return _verified_claims(text, secret, "HS256")
+
+
+def parse_unsecured_claims(text: str) -> dict[str, Any]:
+    """Return the claims of a JWT with ``alg`` none and an empty signature (RFC 7519 §6).
+
+    Whoever asks for this has said that nobody needs to vouch for them; raises InvalidJwt.
+    """
+    if parse_unverified_header(text).get("alg") != "none" or not text.endswith("."):
+        raise InvalidJwt("not unsecured")
+    return parse_unverified_claims(text)
+
+
 def parse_unverified_header(text: str) -> dict[str, Any]:
     """Return the header of a JWT, which nobody has vouched for; raises InvalidJwt.
 

@@ -1,6 +1,6 @@
 """Authorization codes: stored as keyed hashes, consumed once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,11 @@ from authsvc.storage.schema import authorization_codes
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationCode:
-    """What a code stands for. Its identifier becomes that of the token family."""
+    """What a code stands for. Its identifier becomes that of the token family.
+
+    How the person had signed in is that of the moment when it was issued: a session may be
+    renewed since. It is missing in codes of the version that did not store it.
+    """
 
     id: str
     client_id: str
@@ -23,7 +27,11 @@ class AuthorizationCode:
     scope: str
     resources: Sequence[str]
     nonce: str | None
+    claims: Mapping[str, Sequence[str]] | None
     code_challenge: str | None
+    auth_time: datetime | None
+    acr: str | None
+    amr: Sequence[str] | None
     created_at: datetime
     expires_at: datetime
 
@@ -38,7 +46,11 @@ _COLUMNS = (
     authorization_codes.c.scope,
     authorization_codes.c.resources,
     authorization_codes.c.nonce,
+    authorization_codes.c.claims,
     authorization_codes.c.code_challenge,
+    authorization_codes.c.auth_time,
+    authorization_codes.c.acr,
+    authorization_codes.c.amr,
     authorization_codes.c.created_at,
     authorization_codes.c.expires_at,
 )
@@ -60,7 +72,11 @@ async def save_authorization_code(
             scope=code.scope,
             resources=list(code.resources),
             nonce=code.nonce,
+            claims=code.claims,
             code_challenge=code.code_challenge,
+            auth_time=code.auth_time,
+            acr=code.acr,
+            amr=code.amr,
             created_at=code.created_at,
             expires_at=code.expires_at,
         )
@@ -114,9 +130,11 @@ async def void_codes_of_client(tx: Transaction, client_id: str, *, now: datetime
     return await _void(tx, authorization_codes.c.client_id == client_id, now)
 
 
-async def void_codes_of_session(tx: Transaction, session_id: str, *, now: datetime) -> list[str]:
-    """Let the session's codes expire; return the identifiers of all recent ones."""
-    return await _void(tx, authorization_codes.c.session_id == session_id, now)
+async def void_codes_of_sessions(
+    tx: Transaction, session_ids: Sequence[str], *, now: datetime
+) -> list[str]:
+    """Let the sessions' codes expire; return the identifiers of all recent ones."""
+    return await _void(tx, authorization_codes.c.session_id.in_(session_ids), now)
 
 
 async def _void(tx: Transaction, owned: ColumnElement[bool], now: datetime) -> list[str]:

@@ -40,3 +40,14 @@ async def save_consent(
     await tx.execute(
         update(consents).where(*is_this).values(scope=" ".join(sorted(allowed)), granted_at=now)
     )
+
+
+async def list_clients_of_user(tx: Transaction, user_id: str, *, limit: int) -> list[str]:
+    """Return up to ``limit`` clients that the person allowed something, the last ones first."""
+    rows = await tx.execute(
+        select(consents.c.client_id)
+        .where(consents.c.user_id == user_id)
+        .order_by(consents.c.granted_at.desc(), consents.c.client_id)
+        .limit(limit)
+    )
+    return list(rows.scalars())

@@ -4,7 +4,7 @@ A family lives and dies as one: ``revoked_at`` on its row ends every token of it
 however many there are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,6 +24,7 @@ class TokenFamily:
     session_id: str
     scope: str
     resources: Sequence[str]
+    claims: Mapping[str, Sequence[str]] | None
     auth_time: datetime
     acr: str
     amr: Sequence[str]
@@ -51,6 +52,7 @@ _FAMILY = (
     token_families.c.session_id,
     token_families.c.scope,
     token_families.c.resources,
+    token_families.c.claims,
     token_families.c.auth_time,
     token_families.c.acr,
     token_families.c.amr,
@@ -77,6 +79,7 @@ async def create_family(tx: Transaction, family: TokenFamily) -> None:
             session_id=family.session_id,
             scope=family.scope,
             resources=list(family.resources),
+            claims=family.claims,
             auth_time=family.auth_time,
             acr=family.acr,
             amr=list(family.amr),

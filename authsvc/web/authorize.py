@@ -6,16 +6,15 @@ error is told the client), decide, and then a redirect, a form post, or a page.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from authsvc.access.administration import ADMIN_PERMISSION
 from authsvc.oauth.authorization_request import (
     AuthorizationRequest,
     Target,
+    find_client,
+    open_parameters,
     read_authorization_request,
     read_target,
 )
@@ -24,6 +23,7 @@ from authsvc.oauth.authorize import (
     ConsentNeeded,
     Decision,
     LoginNeeded,
+    SelectionNeeded,
     SignedInBrowser,
     decide,
     deny,
@@ -31,25 +31,17 @@ from authsvc.oauth.authorize import (
     find_wanted,
     grant_consent,
 )
+from authsvc.oauth.consent import destination_of
 from authsvc.protocol.errors import InvalidRequest, OAuthError
 from authsvc.protocol.parameters import Parameters
-from authsvc.protocol.redirect_uri import add_parameters
+from authsvc.protocol.redirect_uri import add_fragment, add_parameters
 from authsvc.storage.database import Transaction
+from authsvc.web.consent_terms import client_as_shown, terms_as_shown
 from authsvc.web.continuation import Continuation
 from authsvc.web.errors import NO_STORE
 from authsvc.web.pages import csp_source
 from authsvc.web.people import PeopleEdge
 from authsvc.web.requests import form_parameters, origin_of, query_parameters
-
-_DESCRIPTIONS: Final = {
-    "openid": "Know who you are",
-    "profile": "See your profile: your name and what else you have told about yourself",
-    "email": "See your email address",
-    "address": "See your postal address",
-    "phone": "See your phone number",
-    "offline_access": "Keep access while you are not there",
-    ADMIN_PERMISSION: "Administer this sign-in service: its people, roles, apps and keys",
-}
 
 
 class AuthorizeEndpoints:
@@ -67,10 +59,19 @@ class AuthorizeEndpoints:
         """
         if request.method == "POST":
             parameters = await form_parameters(request)
-            await read_target(self._server, parameters)
+            await find_client(self._server, parameters)
             location = f"{self._edge.base_path}/authorize?{parameters.encode()}"
             return RedirectResponse(location, status_code=303, headers=NO_STORE)
-        return await self._proceed(request, query_parameters(request), None)
+        parameters = query_parameters(request)
+        client = await find_client(self._server, parameters)
+        try:
+            parameters = await open_parameters(self._server, client, parameters)
+        except OAuthError as error:
+            target = await self._find_outer_target(parameters)
+            if target is None:
+                raise
+            return self._told(request, target, error)
+        return await self._proceed(request, parameters, None)
 
     async def resume(self, request: Request) -> Response:
         """``GET /authorize/resume``: go on after signing in."""
@@ -115,14 +116,24 @@ class AuthorizeEndpoints:
                 return deny(self._server, authorization.target)
             if answered and form.get("decision") == "approve":
                 origin = origin_of(request, f"user:{browser.session.user_id}")
-                await grant_consent(self._server, tx, authorization, browser, wanted, origin)
+                browser = await grant_consent(
+                    self._server, tx, authorization, browser, wanted, origin
+                )
         # Without a valid answer this decides as before, and so asks again.
         return await decide(self._server, tx, authorization, browser, asked_at=asked_at)
+
+    async def _find_outer_target(self, parameters: Parameters) -> Target | None:
+        """Return where to tell of a request object that is wrong: only what is outside counts."""
+        try:
+            return await read_target(self._server, parameters)
+        except OAuthError:
+            return None
 
     async def _proceed(
         self, request: Request, parameters: Parameters, asked_at: datetime | None
     ) -> Response:
         target = await read_target(self._server, parameters)
+        _check_form_post(target)
         try:
             authorization = await read_authorization_request(self._server, target, parameters)
             async with self._server.resources.database.transaction() as tx:
@@ -140,7 +151,9 @@ class AuthorizeEndpoints:
         asked_at: datetime | None,
     ) -> Response:
         if isinstance(decision, AuthorizationResponse):
-            return self._redirect(decision)
+            answer = self._redirect(decision)
+            self._edge.settle_browser_state(request, answer, decision.session_id)
+            return answer
         browser = self._edge.forms.browser_of(request)
         asked_at = asked_at or self._server.resources.clock.now()
         sealed = self._edge.continuations.seal(authorization.parameters, asked_at, browser)
@@ -148,10 +161,38 @@ class AuthorizeEndpoints:
         if isinstance(decision, LoginNeeded):
             location = add_parameters(f"{self._edge.base_path}/login", [("continue", sealed)])
             response = RedirectResponse(location, status_code=303, headers=NO_STORE)
+        elif isinstance(decision, SelectionNeeded):
+            response = self._selection_page(authorization, decision, sealed, browser)
         else:
             response = self._consent_page(authorization, decision, sealed, browser)
         self._edge.forms.keep(request, response, browser)
+        self._edge.settle_browser_state(request, response, None)
         return response
+
+    def _selection_page(
+        self,
+        authorization: AuthorizationRequest,
+        decision: SelectionNeeded,
+        sealed: str,
+        browser: str,
+    ) -> Response:
+        prompts = authorization.prompts - {"select_account"}
+        return self._edge.pages.render(
+            "select_account.html",
+            client_name=authorization.target.client.name,
+            username=decision.browser.username,
+            continue_url=self._resume_url(authorization, prompts, browser),
+            other_url=add_parameters(f"{self._edge.base_path}/login", [("continue", sealed)]),
+        )
+
+    def _resume_url(
+        self, authorization: AuthorizationRequest, prompts: frozenset[str], browser: str
+    ) -> str:
+        """Return where the request goes on from now on with other prompts."""
+        now = self._server.resources.clock.now()
+        parameters = authorization.parameters.replaced("prompt", " ".join(sorted(prompts)))
+        sealed = self._edge.continuations.seal(parameters, now, browser)
+        return add_parameters(f"{self._edge.base_path}/authorize/resume", [("continue", sealed)])
 
     def _consent_page(
         self,
@@ -161,8 +202,6 @@ class AuthorizeEndpoints:
         browser: str,
     ) -> Response:
         target = authorization.target
-        metadata = target.client.metadata
-        switched = authorization.parameters.without("prompt").encode() + "&prompt=login"
         return self._edge.pages.render(
             "consent.html",
             form_action=[target.redirect_uri],
@@ -172,31 +211,23 @@ class AuthorizeEndpoints:
             ),
             continue_=sealed,
             username=decision.browser.username,
-            client={
-                "name": target.client.name,
-                "uri": metadata.client_uri,
-                "policy_uri": metadata.policy_uri,
-                "tos_uri": metadata.tos_uri,
-            },
-            scopes=[
-                {"name": wanted, "description": _DESCRIPTIONS.get(wanted)}
-                for wanted in decision.wanted
-            ],
-            redirect_host=urlsplit(target.redirect_uri).netloc or target.redirect_uri,
-            switch_url=f"{self._edge.base_path}/authorize?{switched}",
+            client=client_as_shown(target.client),
+            scopes=terms_as_shown(decision.wanted),
+            redirect_host=destination_of(target.redirect_uri),
+            switch_url=self._resume_url(
+                authorization, authorization.prompts - {"select_account"} | {"login"}, browser
+            ),
         )
 
     def _told(self, request: Request, target: Target, error: OAuthError) -> Response:
         """Tell the client; what is our own fault too (RFC 6749 §4.1.2.1)."""
         request.state.error = error
-        return self._redirect(error_response(self._server, target, error))
+        response = self._redirect(error_response(self._server, target, error))
+        self._edge.settle_browser_state(request, response, None)
+        return response
 
     def _redirect(self, answer: AuthorizationResponse) -> Response:
         target = answer.target
-        # What no policy can name (an IPv6 literal) browsers would block after a form.
-        unnamed = csp_source(target.redirect_uri) is None
-        if target.response_mode == "form_post" and unnamed:
-            raise InvalidRequest("response_mode form_post does not work with this redirect_uri")
         if target.response_mode == "form_post":
             return self._edge.pages.render(
                 "form_post.html",
@@ -205,8 +236,9 @@ class AuthorizeEndpoints:
                 action=target.redirect_uri,
                 fields=answer.parameters,
             )
-        location = add_parameters(target.redirect_uri, answer.parameters)
-        if unnamed:
+        add = add_fragment if target.response_mode == "fragment" else add_parameters
+        location = add(target.redirect_uri, answer.parameters)
+        if csp_source(target.redirect_uri) is None:
             return self._edge.pages.render("continue.html", location=location)
         return RedirectResponse(location, status_code=303, headers=NO_STORE)
 
@@ -215,6 +247,12 @@ class AuthorizeEndpoints:
         if continuation is None:
             raise InvalidRequest("This link is incomplete or was changed on its way")
         return continuation
+
+
+def _check_form_post(target: Target) -> None:
+    """Refuse what browsers would block: no policy can name an IPv6 literal for a form."""
+    if target.response_mode == "form_post" and csp_source(target.redirect_uri) is None:
+        raise InvalidRequest("response_mode form_post does not work with this redirect_uri")
 
 
 def _consent_form(browser: SignedInBrowser, sealed: str | None, wanted: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The endpoints that clients call: token, introspection, revocation.
+"""The endpoints that clients call: token, device authorization, introspection, revocation.
 
 Each request is one transaction, which commits also when the answer is an OAuth error:
 what was written by then is the response to an attack.
@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from authsvc.oauth.clients import Client
 from authsvc.oauth.context import ClientRequest
+from authsvc.oauth.device_authorization import authorize_device
 from authsvc.oauth.introspection import introspect
 from authsvc.oauth.revocation import revoke
 from authsvc.oauth.token import answer_token_request
@@ -24,6 +25,13 @@ async def token(request: Request) -> Response:
     """``POST /token`` (RFC 6749 §3.2)."""
     async with _open(request, "token_client") as client_request:
         content = await answer_token_request(client_request)
+    return json_response(content)
+
+
+async def device_authorization(request: Request) -> Response:
+    """``POST /device_authorization`` (RFC 8628 §3.1)."""
+    async with _open(request, "token_client") as client_request:
+        content = await authorize_device(client_request)
     return json_response(content)
 
 

@@ -1,8 +1,9 @@
-"""The three cookies: the session, the browser (for CSRF), and the known device.
+"""The cookies: the session, the browser (for CSRF), the known device, the browser state.
 
 Over https they are ``Secure`` and ``__Host-``: no other host can set or read them. All
 are ``HttpOnly``, and ``SameSite=Lax``, so that they come along when a client sends a
-person here, and not when another site posts a form.
+person here, and not when another site posts a form. The browser state is the exception:
+our own script reads it, in a frame of another site (Session Management §3.2).
 """
 
 from dataclasses import dataclass
@@ -50,15 +51,36 @@ class Cookies:
         """Remember that somebody has signed in here."""
         self._set(response, "device", value, _DEVICE_TTL)
 
-    def _set(self, response: Response, name: str, value: str, ttl: timedelta | None) -> None:
+    def browser_state(self, request: Request) -> str | None:
+        """Return the value that our script in a client's page reads."""
+        return request.cookies.get(self._name("browser_state"))
+
+    def set_browser_state(self, response: Response, value: str) -> None:
+        """Let our script see that somebody is signed in."""
+        self._set(response, "browser_state", value, self.session_ttl, readable=True)
+
+    def clear_browser_state(self, response: Response) -> None:
+        """Let our script see that nobody is signed in."""
+        self._set(response, "browser_state", "", timedelta(), readable=True)
+
+    def _set(
+        self,
+        response: Response,
+        name: str,
+        value: str,
+        ttl: timedelta | None,
+        *,
+        readable: bool = False,
+    ) -> None:
         response.set_cookie(
             self._name(name),
             value,
             max_age=None if ttl is None else int(ttl.total_seconds()),
             path="/",
             secure=self.secure,
-            httponly=True,
-            samesite="lax",
+            httponly=not readable,
+            # Browsers take SameSite=None over https alone.
+            samesite="none" if readable and self.secure else "lax",
         )
 
     def _name(self, name: str) -> str:

@@ -7,6 +7,7 @@ browser says that the request came from another site, that alone refuses it.
 
 import base64
 import hmac
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +15,11 @@ from starlette.responses import Response
 from authsvc.master_key import RootSecret
 from authsvc.tokens.opaque import new_opaque_value
 from authsvc.web.cookies import Cookies
+
+STALE_FORM: Final = (
+    "Your browser did not keep our cookie, or this page was open for long. Please try again."
+)
+"""What a person is told whose form does not come from a page of ours, as far as we can see."""
 
 
 class FormTokens:

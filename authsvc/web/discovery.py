@@ -19,7 +19,8 @@ class Discovery:
 
     def __init__(self, server: AuthorizationServer) -> None:
         max_age = int(server.resources.settings.jwks_max_age.total_seconds())
-        self._issuer = server.issuer
+        self._settings = server.resources.settings
+        self._capabilities = server.capabilities
         self._cache_control = f"public, max-age={max_age}"
         self._made_for: tuple[str, ...] | None = None
         self._content = b""
@@ -30,7 +31,7 @@ class Discovery:
         keyring = await server_of(request).resources.keyring.get()
         algorithms = tuple(keyring.active_algorithms)
         if algorithms != self._made_for:
-            metadata = build_metadata(self._issuer, algorithms)
+            metadata = build_metadata(self._settings, self._capabilities, algorithms)
             check_metadata(metadata)
             self._content = orjson.dumps(metadata)
             self._etag = f'"{hashlib.sha256(self._content).hexdigest()[:32]}"'

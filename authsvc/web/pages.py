@@ -5,7 +5,7 @@ Templates escape everything and fail on a missing variable. ``base_path``,
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -24,12 +24,23 @@ _REFUSED_SCHEMES = frozenset(
     | {"javascript", "vbscript", "view-source"}
 )
 
+_MAX_FRAME_SOURCES = 40
+
 _PAGE_HEADERS = {
     "Cache-Control": "no-store",
     "Pragma": "no-cache",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
+}
+
+_FRAMED_HEADERS = {
+    "Cache-Control": "public, max-age=300",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; form-action 'none'; base-uri 'none'"
+    ),
 }
 
 
@@ -63,7 +74,9 @@ def web_uri(uri: str | None) -> str | None:
     return uri if source and source.startswith(("http://", "https://")) else None
 
 
-def _content_security_policy(form_action: Sequence[str], *, scripts: bool) -> str:
+def _content_security_policy(
+    form_action: Sequence[str], *, scripts: bool, frames: Sequence[str]
+) -> str:
     sources = dict.fromkeys(source for uri in form_action if (source := csp_source(uri)))
     directives = [
         "default-src 'none'",
@@ -75,7 +88,17 @@ def _content_security_policy(form_action: Sequence[str], *, scripts: bool) -> st
     ]
     if scripts:
         directives.append("script-src 'self'")
+    if framed := dict.fromkeys(source for uri in frames if (source := csp_source(uri))):
+        directives.append(" ".join(["frame-src", *_shortened(framed)]))
     return "; ".join(directives)
+
+
+def _shortened(sources: Iterable[str]) -> list[str]:
+    """Return the sources, or all https where so many would not fit into a proxy's buffer."""
+    named = list(sources)
+    if len(named) <= _MAX_FRAME_SOURCES:
+        return named
+    return ["https:", *(source for source in named if not source.startswith("https:"))]
 
 
 class Pages:
@@ -107,6 +130,7 @@ class Pages:
         status: int = 200,
         form_action: Sequence[str] = (),
         scripts: bool = False,
+        frames: Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
         **values: object,
     ) -> HTMLResponse:
@@ -115,17 +139,26 @@ class Pages:
         ``form_action`` are the URIs a form of the page may lead to besides this origin:
         Chromium applies ``form-action`` to the redirects that follow a POST too, so a
         login page needs its client's redirect URI. What has no CSP source is left out.
-        ``scripts`` lets the page load this service's own scripts. ``headers`` are added,
+        ``scripts`` lets the page load this service's own scripts. ``frames`` are the URIs
+        that the page shows in frames, the template's ``frames``, too. ``headers`` are added,
         and cannot weaken those every page has. A value named like a Python keyword is
         given with an underscore: ``continue_`` is the template's ``continue``.
 
         Raises jinja2.TemplateNotFound, and jinja2.UndefinedError for a missing value.
         """
         context = {name.removesuffix("_"): value for name, value in values.items()}
-        content = self._environment.get_template(template).render(context, status=status)
+        content = self._environment.get_template(template).render(
+            context, status=status, frames=frames
+        )
         response = HTMLResponse(content, status_code=status, headers=headers)
         response.headers.update(_PAGE_HEADERS)
         response.headers["Content-Security-Policy"] = _content_security_policy(
-            form_action, scripts=scripts
+            form_action, scripts=scripts, frames=frames
         )
+        return response
+
+    def render_for_frames(self, template: str) -> HTMLResponse:
+        """Render ``template``, which shows nothing and knows nobody, for any site to frame."""
+        response = HTMLResponse(self._environment.get_template(template).render())
+        response.headers.update(_FRAMED_HEADERS)
         return response

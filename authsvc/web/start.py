@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from authsvc.oauth.third_party_login import list_known_apps
 from authsvc.web.people import PeopleEdge
 
 _LINKS = (
@@ -24,9 +25,17 @@ class StartEndpoint:
         base_path = self._edge.base_path
         async with self._edge.server.resources.database.reading() as tx:
             browser = await self._edge.find_browser(tx, request)
+            apps = (
+                await list_known_apps(self._edge.server, tx, browser.session.user_id)
+                if browser
+                else []
+            )
         if browser is not None:
             return self._edge.pages.render(
-                "signed_in.html", username=browser.username, logout_url=f"{base_path}/logout"
+                "signed_in.html",
+                username=browser.username,
+                apps=apps,
+                logout_url=f"{base_path}/logout",
             )
         return self._edge.pages.render(
             "start.html",

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from authsvc.oauth.userinfo import answer_userinfo
-from authsvc.web.errors import json_response
+from authsvc.web.errors import NO_STORE
 from authsvc.web.requests import FORM, bearer_token, form_parameters, server_of
 
 
@@ -13,4 +13,6 @@ async def userinfo(request: Request) -> Response:
     form = None
     if request.method == "POST" and FORM in request.headers.get("content-type", ""):
         form = await form_parameters(request)
-    return json_response(await answer_userinfo(server_of(request), bearer_token(request, form)))
+    answer = await answer_userinfo(server_of(request), bearer_token(request, form))
+    media_type = "application/jwt" if answer.is_jwt else "application/json"
+    return Response(answer.content, media_type=media_type, headers=NO_STORE)

@@ -5,6 +5,7 @@ from typing import Any
 from authsvc.metrics import CODE_REPLAYS
 from authsvc.oauth.clients import Client
 from authsvc.oauth.context import ClientRequest
+from authsvc.oauth.families import authentication_of, begin_family, save_family
 from authsvc.oauth.issuing import PersonGrant, get_living_user, issue_for_person
 from authsvc.oauth.resources import narrow_resources
 from authsvc.protocol import pkce
@@ -15,7 +16,6 @@ from authsvc.storage.authorization_codes import (
     consume_authorization_code,
     find_consumed_code,
 )
-from authsvc.storage.refresh_tokens import TokenFamily, create_family, save_refresh_token
 from authsvc.storage.sessions import Session, hold_session_of_code
 from authsvc.tokens.opaque import MAX_LENGTH, new_opaque_value
 
@@ -33,7 +33,19 @@ async def redeem_authorization_code(request: ClientRequest, client: Client) -> d
     resources = narrow_resources(request.parameters, code.resources)
     if session is None:
         raise _invalid("session")
-    family = _begin_family(request, code, session)
+    family = begin_family(
+        code.id,
+        client.client_id,
+        session,
+        authentication=authentication_of(
+            session, auth_time=code.auth_time, acr=code.acr, amr=code.amr
+        ),
+        scope=code.scope,
+        resources=code.resources,
+        claims=code.claims,
+        now=request.now,
+        expires_at=request.now + request.server.resources.settings.refresh_token_ttl,
+    )
     scope = parse_scope(code.scope)
     refresh_token = new_opaque_value() if OFFLINE_ACCESS in scope else None
     response = await issue_for_person(
@@ -51,37 +63,8 @@ async def redeem_authorization_code(request: ClientRequest, client: Client) -> d
         grant="authorization_code",
     )
     if refresh_token is not None:
-        await _save_family(request, family, refresh_token)
+        await save_family(request, family, refresh_token)
     return response
-
-
-def _begin_family(request: ClientRequest, code: AuthorizationCode, session: Session) -> TokenFamily:
-    return TokenFamily(
-        id=code.id,
-        client_id=code.client_id,
-        user_id=code.user_id,
-        session_id=session.id,
-        scope=code.scope,
-        resources=code.resources,
-        auth_time=session.auth_time,
-        acr=session.acr,
-        amr=session.amr,
-        created_at=request.now,
-        expires_at=request.now + request.server.resources.settings.refresh_token_ttl,
-    )
-
-
-async def _save_family(request: ClientRequest, family: TokenFamily, refresh_token: str) -> None:
-    """Store the family with its first refresh token; without one it needs no row."""
-    resources = request.server.resources
-    await create_family(request.tx, family)
-    await save_refresh_token(
-        request.tx,
-        resources.opaque_hash("refresh token", refresh_token),
-        family.id,
-        now=request.now,
-        expires_at=request.now + resources.settings.refresh_token_idle_ttl,
-    )
 
 
 async def _consume(
