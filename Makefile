@@ -43,8 +43,13 @@ install: $(VENV)/.development ## Install everything that development needs, from
 test: $(VENV)/.development ## Run the tests, on real PostgreSQL and Redis too
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(TEST_ARGS)
 
+.PHONY: interop
+interop: $(VENV)/.development ## Run the tests with clients of npm and Debian; installs those
+	tests/interop/install
+	$(BIN)/python -m pytest -m interop tests/interop
+
 .PHONY: check
-check: ## Run what CI runs: every check below, then the tests
+check: ## Run every check below, then the tests; CI runs interop besides
 	@$(MAKE) --no-print-directory format-check
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory types
@@ -99,7 +104,7 @@ lock: $(VENV)/.lock ## Write the locks anew; UPGRADE=--upgrade takes newer relea
 .PHONY: clean
 clean: ## Remove what make has made, but neither var/ nor keys/
 	rm -rf $(VENV) build dist authsvc.egg-info .mypy_cache .ruff_cache .pytest_cache \
-		.hypothesis .import_linter_cache
+		.hypothesis .import_linter_cache tests/interop/openid_client/node_modules
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command "make lock" $(UPGRADE)
