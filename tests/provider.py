@@ -140,9 +140,10 @@ class Provider:
                 grant for grant in members["grant_types"] if grant != "client_credentials"
             ]
         secret = SECRET if method.startswith("client_secret") else None
+        checked = await self.server.client_administration.check(members)
         async with self.resources.database.transaction() as tx:
             created = await self.server.client_administration.create(
-                tx, members, ORIGIN, client_id=client_id, client_secret=secret
+                tx, checked, ORIGIN, client_id=client_id, client_secret=secret
             )
             for role in roles:
                 await self.resources.role_administration.assign(

@@ -22,9 +22,13 @@ _PATIENCE = 60
 
 @dataclass(frozen=True)
 class Served:
-    """A provider that answers at ``issuer``; ``log`` is the file of its log lines."""
+    """A provider that answers at ``issuer``; ``log`` is the file of its log lines.
+
+    It listens on ``port`` of the loopback interface, whatever the issuer.
+    """
 
     issuer: str
+    port: int
     log: Path
     process: subprocess.Popen[bytes]
     _variables: Mapping[str, str]
@@ -66,7 +70,7 @@ def serve(variables: Mapping[str, str], folder: Path, *, workers: int = 1) -> It
         )
     try:
         _wait_until_ready(f"http://127.0.0.1:{port}/readyz", process, log)
-        yield Served(issuer, log, process, environment, folder)
+        yield Served(issuer, port, log, process, environment, folder)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(_PATIENCE)

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any
 
 import pytest
 
 from authsvc.storage.redis import open_redis
 from authsvc.storage.revocations import COMPLETE, KEY_PREFIX
 from tests.conftest import Backend, BackendName, OpenProvider
+from tests.front_channel import EVERY_FLOW, FRONT_CHANNEL, answer_of, fragment_in
 from tests.guarded import ORDERS, ResourceServer, machine_token, prepare
 from tests.provider import ORIGIN, Provider, claims_of
 from tests.servers import RedisServer, start_redis
@@ -143,3 +146,36 @@ async def test_a_redis_that_hangs_delays_and_decides_nothing(
         finally:
             hanging.resume()
         await service.verifier.aclose()
+
+
+async def test_who_loses_all_loses_tokens_that_name_them_otherwise_too(
+    shared: Backend, open_providers: OpenProvider
+) -> None:
+    """A verifier elsewhere can not tell whose a pairwise subject is, nor whose a family.
+
+    Neither can we once the code is forgotten, or where there was none.
+    """
+    provider: Provider = await open_providers(shared, resources={ORDERS: ["orders"]}, **EVERY_FLOW)
+    await list_is_whole(provider)
+    _, account, public = await prepare(provider)
+    client = await provider.create_client(
+        **FRONT_CHANNEL, resources=[ORDERS], roles=["buyer"], subject_type="pairwise"
+    )
+    wanted: dict[str, Any] = {"resource": ORDERS, "scope": "openid"}
+    pairwise, other = [
+        (await provider.sign_in(client, person, **wanted))["access_token"]
+        for person in (account, await provider.create_user(roles=["buyer"]))
+    ]
+    location = await answer_of(provider, client, account, response_type="id_token token", **wanted)
+    tokens = (public, pairwise, fragment_in(location)["access_token"], other)
+    assert len({claims_of(token)["sub"] for token in tokens}) == 3
+    provider.clock.move(seconds=provider.settings.authorization_code_ttl.total_seconds() + 1)
+    service = open_service(provider, shared.redis_url)
+    async with aclosing(service.verifier):
+        assert [await service.status(token) for token in tokens] == [200] * 4
+
+        async with provider.resources.database.transaction() as tx:
+            await provider.resources.revoker.revoke_user(tx, account.id)
+
+        assert [await service.status(token) for token in tokens] == [401, 401, 401, 200]
+        assert service.wire.counted[INTROSPECT] == 0

@@ -65,6 +65,28 @@ def requests_of(
             "/consent",
             {"continue": "x", "csrf_token": "t", "decision": "approve"},
         ),
+        "device authorization": (
+            "POST",
+            "/device_authorization",
+            {**credentials, "scope": "openid", "resource": "https://api.example"},
+        ),
+        "device code": (
+            "POST",
+            "/token",
+            {
+                **credentials,
+                "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+                "device_code": "d",
+            },
+        ),
+        "device": ("GET", "/device", {"user_code": "BCDF-GHJK"}),
+        "posted device": ("POST", "/device", {"user_code": "BCDF-GHJK", "csrf_token": "t"}),
+        "device resume": ("GET", "/device/resume", {"continue": "x"}),
+        "device answer": (
+            "POST",
+            "/device/confirm",
+            {"device": "x", "csrf_token": "t", "decision": "approve"},
+        ),
         "logout": ("GET", "/logout", logout),
         "confirm": ("POST", "/logout/confirm", {**logout, "csrf_token": "t"}),
     }

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from authsvc.protocol.user_code import new_user_code
 from authsvc.signing.algorithms import serialize
 from tests.browser import Page
+from tests.devices import create_device_client, enter, poll, start
 from tests.provider import ORIGIN, PASSWORD, SECRET, VERIFIER, Provider, TestClient
 
 WRONG_PASSWORD = "not the password at all"
@@ -44,6 +46,7 @@ async def travel(provider: Provider) -> Journey:
     client, other = await provider.create_client(), await provider.create_client()
     await _sign_in_and_out(provider, client, journey)
     await _use_tokens(provider, client, other, journey)
+    await _connect_devices(provider, journey)
     await _administer(provider, client, journey)
     keyring = await provider.resources.keyring.get()
     for key in keyring._by_kid.values():
@@ -118,6 +121,24 @@ async def _use_tokens(
     await provider.token(wrong, grant_type="client_credentials")
     await provider.http.get("/authorize", params={"client_id": client.client_id, "code": code})
     await provider.http.get(f"/nowhere/{code}?token={tokens['refresh_token']}")
+
+
+async def _connect_devices(provider: Provider, journey: Journey) -> None:
+    account = await provider.create_user()
+    client = await create_device_client(provider)
+    browser = provider.browser()
+    for button in ("#device-approve", "#device-deny"):
+        codes = await start(provider, client)
+        journey.note(device_code=codes["device_code"])
+        await poll(provider, client, codes)
+        await poll(provider, client, codes)
+        journey.note_page(await enter(browser, new_user_code(), account))
+        page = await enter(browser, codes["user_code"], account)
+        journey.note_page(page)
+        await browser.submit(page, {}, button=button)
+        answer = await poll(provider, client, codes)
+        journey.note_tokens(answer.json())
+        await poll(provider, client, codes)
 
 
 async def _administer(provider: Provider, client: TestClient, journey: Journey) -> None:

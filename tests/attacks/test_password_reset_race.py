@@ -198,7 +198,7 @@ async def test_a_whole_way_that_is_gone_meanwhile_leads_nowhere(scene: Scene, en
 async def test_a_code_that_is_about_to_be_issued_is_worth_nothing(
     scene: Scene, end: End, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there, go_on = _hold(monkeypatch, authorize_module, "_issue_code", before=True)
+    there, go_on = _hold(monkeypatch, authorize_module, "issue_response", before=True)
     asking = asyncio.ensure_future(scene.ask())
     response = await _meet(scene, asking, end, there, go_on)
 

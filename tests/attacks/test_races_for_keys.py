@@ -15,7 +15,7 @@ from jwt.algorithms import ECAlgorithm
 
 from authsvc.clock import Clock
 from authsvc.master_key import parse_master_keys
-from authsvc.oauth.client_auth import ASSERTION_TYPE
+from authsvc.oauth.client_assertion import ASSERTION_TYPE
 from authsvc.resources import open_resources, open_storage
 from authsvc.signing.algorithms import ALGORITHMS
 from authsvc.storage.root_secrets import get_or_create_root_secret

@@ -9,7 +9,7 @@ from tests.answers import approve, log_in
 from tests.browser import Browser, Page
 from tests.provider import Account, Provider, TestClient, claims_of
 
-ASKING = [{"prompt": "login"}, {"prompt": "select_account"}, {"max_age": 1}, {"max_age": 0}]
+ASKING = [{"prompt": "login"}, {"prompt": "login select_account"}, {"max_age": 1}, {"max_age": 0}]
 with_each_way_to_ask = pytest.mark.parametrize("wanted", ASKING, ids=str)
 
 
@@ -80,6 +80,24 @@ async def test_later_the_person_is_asked_to_sign_in_again(
     assert page.has("#login-submit")
     await log_in(answered.browser, page, answered.account)
     assert await answered.auth_time_age() <= 1
+
+
+@pytest.mark.parametrize(("minutes", "asked"), [(9, False), (11, True)])
+async def test_a_sign_in_selects_an_account_for_as_long(
+    sqlite_provider: Provider, minutes: int, asked: bool
+) -> None:
+    client, account = await sqlite_provider.create_client(), await sqlite_provider.create_user()
+    browser = sqlite_provider.browser()
+    parameters = sqlite_provider.authorization_parameters(client, prompt="select_account")
+    page = await browser.get("/authorize", parameters)
+    continuation = page.forms[0].fields["continue"]
+    await approve(browser, await log_in(browser, page, account))
+    sqlite_provider.clock.move(minutes=minutes)
+
+    page = await browser.get("/authorize/resume", {"continue": continuation})
+
+    assert page.has("#account-continue") is asked
+    assert (browser.left_for is None) is asked
 
 
 async def test_a_stale_sign_in_of_another_person_is_no_error_but_asks_again(

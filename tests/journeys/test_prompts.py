@@ -1,5 +1,7 @@
 """Whole stories of ``prompt``, ``max_age`` and hints (OpenID Connect Core §3.1.2.1)."""
 
+import re
+from html import unescape
 from typing import Any
 
 import pytest
@@ -53,7 +55,7 @@ async def test_prompt_none_says_what_is_missing(sqlite_provider: Provider) -> No
     assert answered(sqlite_provider, browser)["error"] == "login_required"
 
 
-@pytest.mark.parametrize("prompt", ["login", "select_account", "login select_account"])
+@pytest.mark.parametrize("prompt", ["login", "login select_account"])
 async def test_a_prompt_to_sign_in_asks_once_and_makes_a_new_auth_time(
     sqlite_provider: Provider, prompt: str
 ) -> None:
@@ -68,6 +70,42 @@ async def test_a_prompt_to_sign_in_asks_once_and_makes_a_new_auth_time(
     after = (await sqlite_provider.redeem(client, answer["code"])).json()
     old, new = (claims_of(tokens["id_token"])["auth_time"] for tokens in (before, after))
     assert 59 <= new - old <= 62
+
+
+def link(page: Page, element_id: str) -> str:
+    """Return where the link with this id leads."""
+    (href,) = re.findall(rf'href="([^"]+)" id="{element_id}"', page.text)
+    return unescape(str(href))
+
+
+async def test_a_person_chooses_to_go_on_as_who_they_are(sqlite_provider: Provider) -> None:
+    client, account, browser, before = await arrange(sqlite_provider)
+    sqlite_provider.clock.move(seconds=30)
+    page = await visit(sqlite_provider, browser, client, prompt="select_account", state="s")
+    assert browser.left_for is None
+    assert not page.has("#login-submit")
+    assert account.username in page.text
+    await browser.get(link(page, "account-continue"))
+    answer = answered(sqlite_provider, browser)
+    assert answer["state"] == "s"
+    after = (await sqlite_provider.redeem(client, answer["code"])).json()
+    old, new = (claims_of(tokens["id_token"]) for tokens in (before, after))
+    assert (old["sub"], old["auth_time"]) == (new["sub"], new["auth_time"])
+    # It is asked each time, not once for all.
+    page = await visit(sqlite_provider, browser, client, prompt="select_account")
+    assert page.has("#account-continue")
+    page = await visit(sqlite_provider, browser, client, prompt="select_account consent")
+    page = await browser.get(link(page, "account-continue"))
+    assert page.has("#consent-approve")
+
+
+async def test_who_is_not_signed_in_has_no_account_to_choose(sqlite_provider: Provider) -> None:
+    client, account, _, _ = await arrange(sqlite_provider)
+    browser = sqlite_provider.browser()
+    page = await visit(sqlite_provider, browser, client, prompt="select_account")
+    assert page.has("#login-submit")
+    await log_in(browser, page, account)
+    assert "code" in answered(sqlite_provider, browser)
 
 
 async def test_a_prompt_cannot_be_answered_by_going_around_the_form(
@@ -115,6 +153,8 @@ async def test_prompt_login_lets_another_person_sign_in(sqlite_provider: Provide
     other = await sqlite_provider.create_user()
     for prompt in ("login", "select_account"):
         page = await visit(sqlite_provider, browser, client, prompt=prompt)
+        if prompt == "select_account":
+            page = await browser.get(link(page, "account-other"))
         page = await log_in(browser, page, other)
         if browser.left_for is None:
             await approve(browser, page)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from authsvc.access.administration import ADMIN_PERMISSION
-from authsvc.oauth.client_auth import ASSERTION_TYPE
+from authsvc.oauth.client_assertion import ASSERTION_TYPE
 from tests.conftest import ISSUER, Backend
 from tests.provider import (
     CHALLENGE,

@@ -63,10 +63,11 @@ class Changes:
 
         await self._all_say(False, is_refused)
         server = self.first.server
+        change = await server.client_administration.check_change(
+            client.client_id, {"scope": "api:read"}
+        )
         async with server.resources.database.transaction() as tx:
-            await server.client_administration.update(
-                tx, client.client_id, {"scope": "api:read"}, ORIGIN
-            )
+            await server.client_administration.update(tx, client.client_id, change, ORIGIN)
         return is_refused
 
     async def client_created(self) -> Callable[[Provider], Awaitable[bool]]:
@@ -79,10 +80,13 @@ class Changes:
 
         await self._all_say(False, is_known)
         server = self.first.server
+        metadata = await server.client_administration.check(
+            {"grant_types": ["client_credentials"], "scope": "api:read"}
+        )
         async with server.resources.database.transaction() as tx:
             await server.client_administration.create(
                 tx,
-                {"grant_types": ["client_credentials"], "scope": "api:read"},
+                metadata,
                 ORIGIN,
                 client_id=unknown.client_id,
                 client_secret=unknown.secret,

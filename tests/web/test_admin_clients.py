@@ -78,7 +78,7 @@ async def test_metadata_that_is_not_acceptable_gets_the_error_of_rfc_7591(admin:
         ({"redirect_uris": ["javascript:alert(1)"]}, "invalid_redirect_uri"),
         ({"grant_types": ["password"]}, "invalid_client_metadata"),
         ({"token_endpoint_auth_method": "tls_client_auth"}, "invalid_client_metadata"),
-        ({"jwks_uri": "https://a.example/jwks"}, "invalid_client_metadata"),
+        ({"jwks_uri": "http://a.example/jwks"}, "invalid_client_metadata"),
         ({"client_name": 5}, "invalid_client_metadata"),
     ):
         for method, where in (("POST", "/clients"), ("PATCH", path)):

@@ -147,9 +147,10 @@ async def test_credentials_are_form_decoded(
     sqlite_provider: Provider, client_id: str, secret: str
 ) -> None:
     metadata = {"grant_types": ["client_credentials"], "scope": "api:read"}
+    checked = await sqlite_provider.server.client_administration.check(metadata)
     async with sqlite_provider.resources.database.transaction() as tx:
         await sqlite_provider.server.client_administration.create(
-            tx, metadata, ORIGIN, client_id=client_id, client_secret=secret
+            tx, checked, ORIGIN, client_id=client_id, client_secret=secret
         )
     response = await sqlite_provider.http.post(
         "/token", data=FORM, headers={"Authorization": basic(client_id, secret)}

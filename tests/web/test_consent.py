@@ -186,10 +186,11 @@ async def test_a_redirect_uri_that_was_taken_away_meanwhile_is_not_used(
     client, account = await sqlite_provider.create_client(), await sqlite_provider.create_user()
     browser, page = await open_consent(sqlite_provider, client, account)
     administration = sqlite_provider.server.client_administration
+    change = await administration.check_change(
+        client.client_id, {"redirect_uris": ["https://new.example/cb"]}
+    )
     async with sqlite_provider.resources.database.transaction() as tx:
-        await administration.update(
-            tx, client.client_id, {"redirect_uris": ["https://new.example/cb"]}, ORIGIN
-        )
+        await administration.update(tx, client.client_id, change, ORIGIN)
     answer = await approve(browser, page)
     check_error_page(browser, answer, 400, "invalid_redirect_uri")
 

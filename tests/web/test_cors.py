@@ -8,6 +8,7 @@ ORIGIN_OF_AN_APP = "https://spa.example"
 OPEN = [
     ("POST", "/token"),
     ("POST", "/revoke"),
+    ("POST", "/device_authorization"),
     ("GET", "/userinfo"),
     ("POST", "/userinfo"),
     ("GET", "/jwks"),
@@ -22,6 +23,9 @@ CLOSED = [
     ("GET", "/login"),
     ("POST", "/login"),
     ("POST", "/consent"),
+    ("GET", "/device"),
+    ("POST", "/device"),
+    ("POST", "/device/confirm"),
     ("GET", "/logout"),
     ("POST", "/logout/confirm"),
     ("GET", "/"),

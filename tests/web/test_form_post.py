@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.answers import ODD_TEXTS, approve, log_in
+from authsvc.storage.schema import authorization_codes
+from tests.answers import ODD_TEXTS, approve, check_error_page, log_in
 from tests.browser import Form, Page
 from tests.provider import REDIRECT_URI, Provider
 
@@ -36,7 +37,7 @@ async def test_a_code_comes_as_fields_of_a_form(sqlite_provider: Provider, state
     page = await approve(browser, await log_in(browser, page, account))
     form = form_in(page)
     assert browser.left_for is None
-    assert form.fields.keys() == {"code", "state", "iss"}
+    assert form.fields.keys() == {"code", "state", "session_state", "iss"}
     assert (form.fields["state"], form.fields["iss"]) == (state, ISSUER)
     assert (await sqlite_provider.redeem(client, form.fields["code"])).status_code == 200
 
@@ -65,3 +66,26 @@ async def test_the_script_submits_the_form_and_is_served(sqlite_provider: Provid
     assert response.status_code == 200
     assert "javascript" in response.headers["content-type"]
     assert "submit.call(" in response.text
+
+
+async def test_a_form_that_browsers_would_block_is_refused_before_anything_is_issued(
+    sqlite_provider: Provider,
+) -> None:
+    """No Content-Security-Policy can name an IPv6 literal as where a form goes."""
+    uri = "http://[::1]:8080/cb"
+    client = await sqlite_provider.create_client(redirect_uris=[uri, REDIRECT_URI])
+    account, browser = await sqlite_provider.create_user(), sqlite_provider.browser()
+    await sqlite_provider.sign_in(client, account, browser, scope="openid")
+
+    async def codes() -> int:
+        async with sqlite_provider.resources.database.reading() as tx:
+            return len((await tx.execute(authorization_codes.select())).all())
+
+    before = await codes()
+    wanted = {"scope": "openid", "redirect_uri": uri, "response_mode": "form_post"}
+    for prompt in (None, "none", "login"):
+        parameters = sqlite_provider.authorization_parameters(client, prompt=prompt, **wanted)
+        page = await browser.get("/authorize", parameters)
+        check_error_page(browser, page, 400, "invalid_request")
+        assert page.forms == []
+    assert await codes() == before

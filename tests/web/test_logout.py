@@ -1,13 +1,16 @@
 """Logout (OpenID Connect RP-Initiated Logout §2): who is signed out, and where they go."""
 
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from joserfc.jwk import RSAKey
 
 from tests.answers import check_error, check_error_page
 from tests.browser import Browser
-from tests.provider import Account, Provider, TestClient
+from tests.conftest import Backend, OpenProvider
+from tests.provider import ORIGIN, Account, Provider, TestClient, claims_of
 
 AFTER = "https://app.example/signed-out"
 ODD_STATE = "a b+c%20d&e=f#g é🙂"
@@ -140,6 +143,62 @@ async def test_a_hint_from_a_refresh_still_names_the_person(sqlite_provider: Pro
     assert not await is_signed_in(browser)
 
 
+async def test_a_hint_of_a_client_with_pairwise_subjects_names_the_person(
+    sqlite_provider: Provider,
+) -> None:
+    client, account, browser, tokens = await signed_in(sqlite_provider, subject_type="pairwise")
+    refreshed = (await sqlite_provider.refresh(client, tokens["refresh_token"])).json()
+    hint = refreshed["id_token"]
+    assert "sid" not in claims_of(hint)
+    assert claims_of(hint)["sub"] != account.id
+
+    await browser.get("/logout", {"id_token_hint": hint, "post_logout_redirect_uri": AFTER})
+
+    assert browser.left_for == AFTER
+    assert not await is_signed_in(browser)
+
+
+async def test_a_hint_of_a_session_that_has_ended_still_leads_on(
+    sqlite_provider: Provider,
+) -> None:
+    client, account, browser, tokens = await signed_in(sqlite_provider)
+    parameters = {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": AFTER}
+    await browser.get("/logout", parameters)
+    await browser.get("/logout", parameters)
+    assert browser.left_for == AFTER
+    # Of a newer session it proves nothing: that person is asked.
+    await sqlite_provider.sign_in(client, account, browser)
+    page = await browser.get("/logout", parameters)
+    assert page.has("#logout-confirm")
+
+
+async def test_a_hint_that_is_encrypted_is_refused(sqlite_provider: Provider) -> None:
+    key = RSAKey.generate_key(2048, {"use": "enc", "alg": "RSA-OAEP-256"}, auto_kid=True)
+    _, _, browser, tokens = await signed_in(
+        sqlite_provider,
+        id_token_encrypted_response_alg="RSA-OAEP-256",
+        jwks={"keys": [key.as_dict(private=False)]},
+    )
+    page = await browser.get(
+        "/logout", {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": AFTER}
+    )
+    check_error_page(browser, page, 400, "invalid_request")
+    assert await is_signed_in(browser)
+
+
+async def test_all_that_was_asked_for_survives_the_question(sqlite_provider: Provider) -> None:
+    client, account, browser, _ = await signed_in(sqlite_provider)
+    asked = {
+        "client_id": client.client_id,
+        "logout_hint": account.username,
+        "post_logout_redirect_uri": AFTER,
+        "state": ODD_STATE,
+        "ui_locales": "de fr",
+    }
+    (form,) = (await browser.get("/logout", asked)).forms
+    assert asked.items() <= form.fields.items()
+
+
 async def test_a_hint_about_another_session_signs_nobody_out(
     sqlite_provider: Provider,
 ) -> None:
@@ -256,3 +315,23 @@ async def test_a_hint_of_another_issuer_is_refused(
     browser = sqlite_provider.browser()
     page = await browser.get("/logout", {"id_token_hint": tokens["id_token"]})
     check_error_page(browser, page, 400, "invalid_request")
+
+
+async def test_a_hint_signed_by_a_key_that_was_retired_during_the_session_still_counts(
+    sqlite_backend: Backend, open_providers: OpenProvider
+) -> None:
+    provider: Provider = await open_providers(
+        sqlite_backend, session_ttl=10 * 86_400, session_idle_ttl=10 * 86_400, key_retired_ttl=3_600
+    )
+    _, _, browser, tokens = await signed_in(provider)
+    rotation = provider.resources.key_rotation
+    for days in (1, 1, 1):
+        provider.clock.move(days=days)
+        async with provider.resources.database.transaction() as tx:
+            await rotation.rotate(tx, ORIGIN, older_than=timedelta(hours=1))
+            await rotation.remove_expired(tx, ORIGIN)
+
+    page = await browser.get("/logout", {"id_token_hint": tokens["id_token"]})
+
+    assert page.status == 200
+    assert not await is_signed_in(browser)

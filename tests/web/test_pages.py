@@ -39,6 +39,17 @@ HOSTILE_VALUES: dict[str, dict[str, object]] = {
         "redirect_host": HOSTILE,
         "switch_url": HOSTILE,
     },
+    "device.html": {**FORM, "user_code": HOSTILE, "error": HOSTILE},
+    "device_confirm.html": {
+        **FORM,
+        "device": HOSTILE,
+        "user_code": HOSTILE,
+        "client": CLIENT,
+        "username": HOSTILE,
+        "scopes": [{"name": HOSTILE, "description": None}],
+        "switch_url": HOSTILE,
+    },
+    "device_done.html": {"approved": True, "client_name": HOSTILE},
     "logout.html": {**FORM, **PEOPLE, "fields": FIELDS},
     "logged_out.html": {},
     "error.html": {
@@ -55,7 +66,18 @@ HOSTILE_VALUES: dict[str, dict[str, object]] = {
         "signed_in_as": HOSTILE,
     },
     "continue.html": {"location": HOSTILE},
-    "signed_in.html": {"username": HOSTILE, "logout_url": HOSTILE},
+    "front_channel_logout.html": {"location": HOSTILE, "frames": [HOSTILE]},
+    "signed_in.html": {
+        "username": HOSTILE,
+        "logout_url": HOSTILE,
+        "apps": [{"name": HOSTILE, "host": HOSTILE, "login_url": HOSTILE}],
+    },
+    "select_account.html": {
+        "client_name": HOSTILE,
+        "username": HOSTILE,
+        "continue_url": HOSTILE,
+        "other_url": HOSTILE,
+    },
 }
 NOTHING_OPTIONAL: dict[str, dict[str, object]] = {
     "login.html": {
@@ -73,6 +95,18 @@ NOTHING_OPTIONAL: dict[str, dict[str, object]] = {
         "redirect_host": "app.example",
         "switch_url": None,
     },
+    "device.html": {"action": "/device", "csrf_token": "t", "user_code": "", "error": None},
+    "device_confirm.html": {
+        "action": "/device/confirm",
+        "csrf_token": "t",
+        "device": "d",
+        "user_code": "BCDF-GHJK",
+        "client": {**dict.fromkeys(CLIENT), "name": "TV"},
+        "username": "maria",
+        "scopes": [],
+        "switch_url": "/login",
+    },
+    "device_done.html": {"approved": False, "client_name": "TV"},
     "logout.html": {
         "action": "/logout",
         "csrf_token": "t",
@@ -90,7 +124,14 @@ NOTHING_OPTIONAL: dict[str, dict[str, object]] = {
     "form_post.html": {"action": "https://app.example/cb", "fields": []},
     "start.html": {"issuer": "http://127.0.0.1:8000", "links": [], "signed_in_as": None},
     "continue.html": {"location": "http://[::1]:8000/cb"},
-    "signed_in.html": {"username": "maria", "logout_url": "/logout"},
+    "front_channel_logout.html": {"location": None},
+    "signed_in.html": {"username": "maria", "logout_url": "/logout", "apps": []},
+    "select_account.html": {
+        "client_name": "c",
+        "username": "maria",
+        "continue_url": "/authorize/resume?continue=x",
+        "other_url": "/login?continue=x",
+    },
 }
 EVERY_PAGE = pytest.mark.parametrize(
     ("template", "values"),
@@ -283,7 +324,9 @@ def test_assets_lie_under_the_issuer_and_exist(base_path: str) -> None:
 
 
 def test_every_template_is_in_the_tables_of_this_test() -> None:
-    templates = {path.name for path in (WEB / "templates").iterdir()} - {"base.html"}
+    # The frame for other sites knows no value, and has other headers: see its own test.
+    others = {"base.html", "check_session.html"}
+    templates = {path.name for path in (WEB / "templates").iterdir()} - others
     assert templates == HOSTILE_VALUES.keys() == NOTHING_OPTIONAL.keys()
 
 
@@ -314,7 +357,8 @@ def test_a_page_holds_nothing_inline_and_nothing_foreign(
 ) -> None:
     document = Document(render(pages, template, values))
     for element in document.elements:
-        assert element.tag not in {"style", "iframe", "object", "embed", "base"}
+        assert element.tag not in {"style", "object", "embed", "base"}
+        assert (element.tag == "iframe") <= (template == "front_channel_logout.html")
         assert element["style"] is None
         assert not [name for name in element.attributes if name.startswith("on")]
         if element.tag == "script":
@@ -372,7 +416,7 @@ def test_a_page_carries_its_security_headers(
 def test_a_template_fails_when_any_one_value_is_missing(
     pages: Pages, template: str, values: dict[str, object]
 ) -> None:
-    for name in values.keys() - {"continue_", "locale"}:
+    for name in values.keys() - {"continue_", "locale", "frames"}:
         rest = {other: value for other, value in values.items() if other != name}
         with pytest.raises(UndefinedError):
             render(pages, template, rest)
@@ -394,6 +438,48 @@ def test_forms_may_lead_only_to_the_given_origins(pages: Pages) -> None:
 
 def test_a_page_may_load_our_scripts_only_when_it_says_so(pages: Pages) -> None:
     assert policy(pages.render("logged_out.html", scripts=True))["script-src"] == "'self'"
+
+
+def test_a_page_may_frame_only_the_given_origins(pages: Pages) -> None:
+    frames = ["https://app.example/out?x=1", "https://evil.example; script-src *"]
+    frames += ["https://app.example/other", "https://b.example:8443/out"]
+    page = pages.render("front_channel_logout.html", location=None, frames=frames)
+    assert policy(page)["frame-src"] == "https://app.example https://b.example:8443"
+    assert "script-src" not in policy(page)
+    document = Document(page)
+    assert [element["src"] for element in document.all("iframe")] == frames
+    assert all(
+        element["title"] and "hidden" in element.attributes for element in document.all("iframe")
+    )
+
+
+def test_the_page_of_a_logout_goes_on_with_and_without_its_script(pages: Pages) -> None:
+    page = pages.render(
+        "front_channel_logout.html",
+        location="https://app.example/out?state=1",
+        frames=["https://app.example/fc"],
+        scripts=True,
+    )
+    document = Document(page)
+    assert document.by_id("logout-continue")["href"] == "https://app.example/out?state=1"
+    refresh = [e["content"] for e in document.all("meta") if e["http-equiv"] == "refresh"]
+    assert refresh == ["5; url=https://app.example/out?state=1"]
+    (script,) = document.all("script")
+    assert script["src"] == "/id/static/front_channel_logout.js"
+    assert "logout-continue" in (WEB / "static" / "front_channel_logout.js").read_text()
+
+
+def test_the_frame_for_other_sites_may_be_framed_and_nothing_else(pages: Pages) -> None:
+    page = pages.render_for_frames("check_session.html")
+    assert policy(page) == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "form-action": "'none'",
+        "base-uri": "'none'",
+    }
+    assert "x-frame-options" not in page.headers
+    (script,) = Document(page).all("script")
+    assert script["src"] == "/id/static/check_session.js"
 
 
 def test_added_headers_cannot_weaken_those_of_a_page(pages: Pages) -> None:

@@ -109,7 +109,7 @@ async def test_a_wrong_token_request_is_refused_with_the_code_of_the_rfc(
         "implicit",
         "Client_Credentials",
         "client_credentials ",
-        "urn:ietf:params:oauth:grant-type:device_code",
+        "urn:ietf:params:oauth:grant-type:ciba",
         "urn:ietf:params:oauth:grant-type:token-exchange",
         "urn:ietf:params:oauth:grant-type:jwt-bearer",
         "x" * 5_000,
