@@ -79,7 +79,9 @@ class LogoutEndpoints:
         return self._forget(self._answer(logout, frames))
 
     def _as_get(self, form: Parameters) -> Response:
-        location = f"{self._edge.base_path}/logout?{form.without('csrf_token').encode()}"
+        """Return the way to the same request as a GET; what it does not know is left out."""
+        known = Parameters(pair for pair in form.pairs() if pair[0] in _PARAMETERS)
+        location = f"{self._edge.base_path}/logout?{known.encode()}"
         return RedirectResponse(location, status_code=303, headers=NO_STORE)
 
     def _answer(self, logout: LogoutRequest, frames: Sequence[str]) -> Response:
