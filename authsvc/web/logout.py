@@ -70,7 +70,9 @@ class LogoutEndpoints:
         async with self._database.transaction() as tx:
             browser = await self._edge.find_browser(tx, request)
             if browser is None:
-                return self._as_get(form)
+                # Our own form has no other fields: what else was sent goes into no URL.
+                known = (pair for pair in form.pairs() if pair[0] in _PARAMETERS)
+                return self._as_get(Parameters(known))
             if not self._edge.forms.check(request, form.get("csrf_token"), _form(browser)):
                 return self._page(request, form, logout, browser, error=STALE_FORM, status=400)
             frames = await end_browser_session(
@@ -79,9 +81,8 @@ class LogoutEndpoints:
         return self._forget(self._answer(logout, frames))
 
     def _as_get(self, form: Parameters) -> Response:
-        """Return the way to the same request as a GET; what it does not know is left out."""
-        known = Parameters(pair for pair in form.pairs() if pair[0] in _PARAMETERS)
-        location = f"{self._edge.base_path}/logout?{known.encode()}"
+        """Return the way to the same request as a GET."""
+        location = f"{self._edge.base_path}/logout?{form.without('csrf_token').encode()}"
         return RedirectResponse(location, status_code=303, headers=NO_STORE)
 
     def _answer(self, logout: LogoutRequest, frames: Sequence[str]) -> Response:
