@@ -5,19 +5,17 @@ from typing import Any
 from authsvc.metrics import CODE_REPLAYS
 from authsvc.oauth.clients import Client
 from authsvc.oauth.context import ClientRequest
-from authsvc.oauth.families import authentication_of, begin_family, save_family
-from authsvc.oauth.issuing import PersonGrant, get_living_user, issue_for_person
+from authsvc.oauth.families import issue_for_code
 from authsvc.oauth.resources import narrow_resources
 from authsvc.protocol import pkce
 from authsvc.protocol.errors import InvalidGrant
-from authsvc.protocol.scope import OFFLINE_ACCESS, parse_scope
 from authsvc.storage.authorization_codes import (
     AuthorizationCode,
     consume_authorization_code,
     find_consumed_code,
 )
 from authsvc.storage.sessions import Session, hold_session_of_code
-from authsvc.tokens.opaque import MAX_LENGTH, new_opaque_value
+from authsvc.tokens.opaque import MAX_LENGTH
 
 
 async def redeem_authorization_code(request: ClientRequest, client: Client) -> dict[str, Any]:
@@ -33,38 +31,16 @@ async def redeem_authorization_code(request: ClientRequest, client: Client) -> d
     resources = narrow_resources(request.parameters, code.resources)
     if session is None:
         raise _invalid("session")
-    family = begin_family(
-        code.id,
-        client.client_id,
-        session,
-        authentication=authentication_of(
-            session, auth_time=code.auth_time, acr=code.acr, amr=code.amr
-        ),
-        scope=code.scope,
-        resources=code.resources,
-        claims=code.claims,
-        now=request.now,
-        expires_at=request.now + request.server.resources.settings.refresh_token_ttl,
-    )
-    scope = parse_scope(code.scope)
-    refresh_token = new_opaque_value() if OFFLINE_ACCESS in scope else None
-    response = await issue_for_person(
+    return await issue_for_code(
         request,
         client,
-        PersonGrant(
-            user=await get_living_user(request, code.user_id),
-            family=family,
-            scope=scope,
-            resources=resources,
-            session_id=session.id,
-            nonce=code.nonce,
-            refresh_token=refresh_token,
-        ),
+        code,
+        session,
+        resources=resources,
         grant="authorization_code",
+        claims=code.claims,
+        nonce=code.nonce,
     )
-    if refresh_token is not None:
-        await save_family(request, family, refresh_token)
-    return response
 
 
 async def _consume(

@@ -5,8 +5,7 @@ from typing import Any, Final
 from authsvc.metrics import CODE_REPLAYS
 from authsvc.oauth.clients import Client
 from authsvc.oauth.context import ClientRequest
-from authsvc.oauth.families import authentication_of, begin_family, save_family
-from authsvc.oauth.issuing import PersonGrant, get_living_user, issue_for_person
+from authsvc.oauth.families import issue_for_code
 from authsvc.oauth.resources import narrow_resources
 from authsvc.protocol.errors import (
     AccessDenied,
@@ -16,15 +15,14 @@ from authsvc.protocol.errors import (
     OAuthError,
     SlowDown,
 )
-from authsvc.protocol.scope import OFFLINE_ACCESS, parse_scope
 from authsvc.storage.device_codes import (
     DeviceCode,
     consume_device_code,
     find_device_code,
     note_poll,
 )
-from authsvc.storage.sessions import Session, hold_session
-from authsvc.tokens.opaque import MAX_LENGTH, new_opaque_value
+from authsvc.storage.sessions import hold_session
+from authsvc.tokens.opaque import MAX_LENGTH
 
 _PENALTY: Final = 5
 """Seconds by which the interval grows for each poll that comes too soon (RFC 8628 §3.5)."""
@@ -49,48 +47,14 @@ async def redeem_device_code(request: ClientRequest, client: Client) -> dict[str
         if session is not None and await consume_device_code(
             request.tx, code.id, session_id=session.id, now=request.now
         ):
-            return await _issue(request, client, code, session)
+            resources = narrow_resources(request.parameters, code.resources)
+            return await issue_for_code(
+                request, client, code, session, resources=resources, grant="device_code"
+            )
         code = await find_device_code(request.tx, code_hash)
         if code is None or code.consumed_at is None:
             raise ExpiredToken("The device code has expired", detail="code or session is over")
     raise await _find_refusal(request, client, code)
-
-
-async def _issue(
-    request: ClientRequest, client: Client, code: DeviceCode, session: Session
-) -> dict[str, Any]:
-    resources = narrow_resources(request.parameters, code.resources)
-    family = begin_family(
-        code.id,
-        client.client_id,
-        session,
-        authentication=authentication_of(
-            session, auth_time=code.auth_time, acr=code.acr, amr=code.amr
-        ),
-        scope=code.scope,
-        resources=code.resources,
-        claims=None,
-        now=request.now,
-        expires_at=request.now + request.server.resources.settings.refresh_token_ttl,
-    )
-    scope = parse_scope(code.scope)
-    refresh_token = new_opaque_value() if OFFLINE_ACCESS in scope else None
-    response = await issue_for_person(
-        request,
-        client,
-        PersonGrant(
-            user=await get_living_user(request, session.user_id),
-            family=family,
-            scope=scope,
-            resources=resources,
-            session_id=session.id,
-            refresh_token=refresh_token,
-        ),
-        grant="device_code",
-    )
-    if refresh_token is not None:
-        await save_family(request, family, refresh_token)
-    return response
 
 
 async def _find_refusal(request: ClientRequest, client: Client, code: DeviceCode) -> OAuthError:
