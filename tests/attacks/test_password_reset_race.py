@@ -6,6 +6,7 @@ stolen; the other ends all of the person. Whichever commits first, nothing is le
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from authsvc.oauth import authorize as authorize_module
+from authsvc.oauth import families as families_module
 from authsvc.oauth.grants import authorization_code as grant_module
 from authsvc.storage.database import Transaction
 from authsvc.storage.sessions import Session, list_sessions
@@ -115,7 +117,7 @@ async def scene(postgres_backend: Backend, open_providers: OpenProvider) -> Scen
 
 
 def _hold(
-    monkeypatch: pytest.MonkeyPatch, module: Any, name: str, *, before: bool
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, *, before: bool
 ) -> tuple[asyncio.Event, asyncio.Event]:
     """Have the function stop before or after its work; return when it is there, and go on."""
     real, there, go_on = getattr(module, name), asyncio.Event(), asyncio.Event()
@@ -211,16 +213,26 @@ async def test_a_code_that_is_about_to_be_issued_is_worth_nothing(
 
 
 @pytest.mark.parametrize(
-    ("step", "before"),
-    [("_consume", False), ("issue_for_person", True), ("issue_for_person", False)],
-    ids=["code spent", "tokens not minted", "tokens minted"],
+    ("module", "step", "before"),
+    [
+        (grant_module, "_consume", False),
+        (families_module, "issue_for_person", True),
+        (families_module, "issue_for_person", False),
+        (grant_module, "issue_for_code", False),
+    ],
+    ids=["code spent", "tokens not minted", "tokens minted", "family stored"],
 )
 @with_each_end
 async def test_a_redemption_under_way_is_done_and_then_taken_back(
-    scene: Scene, end: End, step: str, before: bool, monkeypatch: pytest.MonkeyPatch
+    scene: Scene,
+    end: End,
+    module: ModuleType,
+    step: str,
+    before: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     code = scene.code_in(await scene.ask())
-    there, go_on = _hold(monkeypatch, grant_module, step, before=before)
+    there, go_on = _hold(monkeypatch, module, step, before=before)
     redeeming = asyncio.ensure_future(scene.provider.redeem(scene.client, code))
 
     response = await _meet(scene, redeeming, end, there, go_on)
