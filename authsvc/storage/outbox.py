@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import Column, ColumnElement, delete, func, select, update
 
 from authsvc.storage.database import Transaction
 from authsvc.storage.identifiers import new_id
@@ -151,7 +151,9 @@ async def load_backlog(tx: Transaction) -> Backlog:
     oldest = select(outbox.c.created_at).where(_WAITING).order_by(outbox.c.due_at).limit(COUNTED)
     first = func.min(oldest.subquery().c.created_at, type_=Instant)
     oldest_at = (await tx.execute(select(first))).scalar()
-    return Backlog(await _count(tx, _WAITING), await _count(tx, _DEAD), oldest_at)
+    waiting = await _count(tx, _WAITING, outbox.c.due_at)
+    dead = await _count(tx, _DEAD, outbox.c.failed_at)
+    return Backlog(waiting, dead, oldest_at)
 
 
 async def list_entries(tx: Transaction, *, dead: bool, limit: int) -> list[StoredEntry]:
@@ -187,7 +189,7 @@ async def revive(
     return ids
 
 
-async def _count(tx: Transaction, which: ColumnElement[bool]) -> int:
-    some = select(outbox.c.id).where(which).limit(COUNTED).subquery()
+async def _count(tx: Transaction, which: ColumnElement[bool], order: Column[Any]) -> int:
+    some = select(outbox.c.id).where(which).order_by(order).limit(COUNTED).subquery()
     number: int = (await tx.execute(select(func.count()).select_from(some))).scalar_one()
     return number
