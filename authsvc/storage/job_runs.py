@@ -120,11 +120,12 @@ async def load_job_runs(tx: Transaction) -> dict[str, JobRun]:
 def _is_open(now: datetime, interval: timedelta, lease: timedelta) -> ColumnElement[bool]:
     """Return the condition under which the job may be claimed.
 
-    What lies further ahead than we would set it was set by a clock that was wrong, or under
-    another interval: it holds nobody up.
+    What lies further ahead than anybody sets it, even by a clock that is ahead for a lease, was
+    set by one that was wrong, or under another interval: it holds nobody up.
     """
-    due = or_(_RUN.due_at <= now, _RUN.due_at > now + interval)
-    free = or_(_RUN.held_until.is_(None), _RUN.held_until <= now, _RUN.held_until > now + lease)
+    due = or_(_RUN.due_at <= now, _RUN.due_at > now + interval + lease)
+    held_until = _RUN.held_until
+    free = or_(held_until.is_(None), held_until <= now, held_until > now + 2 * lease)
     return due & free
 
 

@@ -31,7 +31,7 @@ async def test_every_table_is_flat_over_a_month_of_traffic(
 ) -> None:
     """Lives are shorter than the defaults, so that they fit into a month several times."""
     monkeypatch.setattr(scheduler, "SCHEDULE", ())
-    monkeypatch.setattr(job, "HANDLERS", {kind: refuse for kind in job.HANDLERS})
+    monkeypatch.setattr(job, "HANDLERS", dict.fromkeys(job.HANDLERS, refuse))
     backend: Backend = make_backend(name)
     provider: Provider = await open_providers(
         backend,
