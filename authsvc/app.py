@@ -1,7 +1,7 @@
 """The application: everything wired together, in the one place that knows it all."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from authsvc import logs
 from authsvc.clock import Clock
 from authsvc.config import ConfigError, Settings, load_settings
+from authsvc.jobs.background import Work, keep_going, observe
 from authsvc.jobs.scheduler import run_schedule
 from authsvc.oauth.metadata import build_metadata, check_metadata
 from authsvc.oauth.server import open_authorization_server
@@ -26,8 +27,6 @@ from authsvc.web.rate_limits import RateLimits
 from authsvc.web.routes import CrossOrigin, build_routes
 
 log = logs.get_logger(__name__)
-
-Work = Callable[[], Awaitable[None]]
 
 _BACKLOG = 2_048
 _DRAIN_SECONDS = 30
@@ -81,27 +80,19 @@ async def _serving(app: Starlette, resources: Resources) -> AsyncIterator[None]:
     background: list[Work] = [
         resources.changes.hear,
         resources.changes.poll,
-        partial(run_schedule, server),
+        partial(observe, server),
     ]
+    if settings.jobs:
+        background.append(partial(run_schedule, server))
     if resources.redis is not None and settings.rate_limits:
         background.append(partial(counters.run, resources.redis))
-    tasks = [asyncio.create_task(_keep_going(work)) for work in background]
+    tasks = [asyncio.create_task(keep_going(work)) for work in background]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _keep_going(work: Work) -> None:
-    """Do ``work``, which never ends by itself, and begin anew should it fail."""
-    while True:
-        try:
-            return await work()
-        except Exception:
-            log.exception("background_work_failed")
-            await asyncio.sleep(1)
 
 
 async def check_schema(settings: Settings) -> None:

@@ -31,6 +31,20 @@ OUTBOX_ENTRIES = Counter(
     "Attempts to deliver an outbox entry; a dead one is not tried again by itself.",
     ["kind", "outcome"],
 )
+OUTBOX_WAITING = Gauge(
+    "authsvc_outbox_waiting", "Outbox entries not delivered yet; 10000 means that many or more."
+)
+OUTBOX_OLDEST = Gauge(
+    "authsvc_outbox_oldest_seconds", "Age of the oldest outbox entry that is not delivered yet."
+)
+OUTBOX_DEAD = Gauge(
+    "authsvc_outbox_dead", "Outbox entries given up; 10000 means that many or more."
+)
+JOB_LAG = Gauge(
+    "authsvc_job_lag_seconds", "Time that a job is overdue, in the whole installation.", ["job"]
+)
+JOB_RUNS = Counter("authsvc_job_runs", "Runs of jobs by this process.", ["job", "outcome"])
+PURGED_ROWS = Counter("authsvc_purged_rows", "Rows deleted because they were over.", ["table"])
 REDIS_LIVE = Gauge("authsvc_redis_live", "1 while announcements over Redis arrive, else 0.")
 HASHES_WAITING = Gauge("authsvc_password_hashes_waiting", "Password hashes waiting for a worker.")
 

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 from authsvc.cli.checks import REWRAP, Finding, check_master_key
+from authsvc.cli.checks_of_jobs import check_jobs
 from authsvc.cli.operation import find_revision
 from authsvc.cli.refusal import Refused, explain
 from authsvc.clock import Clock
@@ -46,6 +47,7 @@ async def check_storage(settings: Settings) -> list[Finding]:
                 async with database.reading() as tx:
                     rows = await load_signing_keys(tx)
                 findings += check_keys(settings, rows, Clock().now())
+                findings += await check_jobs(database)
                 findings += await _check_clocks(settings, database, redis)
             except OAuthError as error:
                 findings.append(_away(explain(error)))

@@ -15,6 +15,7 @@ from authsvc.cli import (
     clients,
     db,
     initial_access_tokens,
+    jobs,
     keys,
     roles,
     tokens,
@@ -48,6 +49,7 @@ app.add_typer(roles.app, name="roles")
 app.add_typer(clients.app, name="clients")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
+app.add_typer(jobs.app, name="jobs")
 app.command()(doctor)
 users.app.command("import")(users_import.import_users)
 clients.app.command("initial-access-token")(initial_access_tokens.initial_access_token)

@@ -174,6 +174,12 @@ class Settings(BaseSettings):
     rate_limit_register_address: Rate = setting("600/minute", "registration, per address")
     rate_limit_device_address: Rate = setting("60/minute", "device code entry, per address")
     rate_limit_admin_address: Rate = setting("1200/minute", "admin API, per address")
+    jobs: Switch = setting(
+        True, "serving processes run the jobs; `off` where `authsvc jobs run` does"
+    )
+    outbox_dead_ttl: PositiveSeconds = setting(
+        2_592_000, "time that an outbox entry that was given up is kept for an operator"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "least level logged")
     log_format: Literal["json", "console"] = setting("json", "JSON lines, or text for a person")
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from authsvc.jobs.stopping import is_stopping
 from authsvc.logs import get_logger
 from authsvc.metrics import OUTBOX_ENTRIES
 from authsvc.oauth.logout_notices import deliver_backchannel_logout
@@ -39,7 +40,8 @@ _LEASE_MARGIN: Final = timedelta(minutes=1)
 async def deliver_outbox(server: AuthorizationServer) -> None:
     """Deliver what is due, and what becomes due meanwhile; return when nothing is left.
 
-    Up to 40 at once, of them 4 to one client, and as soon as one is done the next.
+    Up to 40 at once, of them 4 to one client, and as soon as one is done the next. Told to
+    stop, it finishes what is under way and begins nothing new.
     """
     under_way: set[asyncio.Task[None]] = set()
     receivers: Counter[str] = Counter()
@@ -74,7 +76,7 @@ def find_delay(attempts: int) -> timedelta:
 
 
 async def _claim(server: AuthorizationServer, limit: int) -> list[OutboxEntry]:
-    if limit <= 0:
+    if limit <= 0 or is_stopping():
         return []
     resources = server.resources
     # Longer than a delivery takes, which fetches a client's keys and posts.
@@ -89,7 +91,7 @@ async def _deliver(
     server: AuthorizationServer, entry: OutboxEntry, receivers: Counter[str]
 ) -> None:
     """Deliver one entry, in no transaction, and then note what became of it."""
-    receiver = str(entry.payload.get("client_id", entry.kind))
+    receiver = entry.receiver
     try:
         if receivers[receiver] >= _AT_ONCE_FOR_ONE:
             outcome = await _put_back(server, entry)

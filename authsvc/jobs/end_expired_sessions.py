@@ -1,5 +1,6 @@
 """Sessions end when their time is over, so that clients hear of it."""
 
+from authsvc.jobs.stopping import is_stopping
 from authsvc.logs import get_logger
 from authsvc.oauth.server import AuthorizationServer
 
@@ -20,7 +21,7 @@ async def end_expired_sessions(server: AuthorizationServer) -> None:
                 tx, idle_ttl=resources.settings.session_idle_ttl, limit=_BATCH
             )
         ended += batch
-        if batch < _BATCH:
+        if batch < _BATCH or is_stopping():
             break
     if ended:
         log.info("expired_sessions_ended", sessions=ended)

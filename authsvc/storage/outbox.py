@@ -9,13 +9,13 @@ delivered twice, and whoever receives it must be able to bear that.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Column, ColumnElement, delete, func, select, update
 
 from authsvc.storage.database import Transaction
 from authsvc.storage.identifiers import new_id
-from authsvc.storage.schema import outbox
+from authsvc.storage.schema import Instant, outbox
 
 _MAX_ERROR = 255
 
@@ -30,6 +30,36 @@ class OutboxEntry:
     attempts: int
     created_at: datetime
 
+    @property
+    def receiver(self) -> str:
+        """Whom it is for: a client, or what its kind says."""
+        return str(self.payload.get("client_id", self.kind))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry(OutboxEntry):
+    """An entry as it lies there. One that has ``failed_at`` is dead: it is not tried again."""
+
+    due_at: datetime
+    failed_at: datetime | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much waits, how much is dead, and since when the oldest one waits.
+
+    A number never exceeds ``COUNTED``, which means that many or more.
+    """
+
+    waiting: int
+    dead: int
+    oldest_at: datetime | None
+
+
+COUNTED: Final = 10_000
+_DEAD = outbox.c.failed_at.is_not(None)
+_WAITING = outbox.c.failed_at.is_(None)
 
 _COLUMNS = (
     outbox.c.id,
@@ -114,3 +144,52 @@ async def _put_back(tx: Transaction, entry: OutboxEntry, **values: Any) -> None:
         .where(outbox.c.id == entry.id, outbox.c.attempts == entry.attempts)
         .values(**values)
     )
+
+
+async def load_backlog(tx: Transaction) -> Backlog:
+    """Return how much lies in the outbox; it costs no more for what is beyond ``COUNTED``."""
+    oldest = select(outbox.c.created_at).where(_WAITING).order_by(outbox.c.due_at).limit(COUNTED)
+    first = func.min(oldest.subquery().c.created_at, type_=Instant)
+    oldest_at = (await tx.execute(select(first))).scalar()
+    waiting = await _count(tx, _WAITING, outbox.c.due_at)
+    dead = await _count(tx, _DEAD, outbox.c.failed_at)
+    return Backlog(waiting, dead, oldest_at)
+
+
+async def list_entries(tx: Transaction, *, dead: bool, limit: int) -> list[StoredEntry]:
+    """Return up to ``limit`` entries: those dead for longest, or those that are due first."""
+    columns = (*_COLUMNS, outbox.c.due_at, outbox.c.failed_at, outbox.c.last_error)
+    order = outbox.c.failed_at if dead else outbox.c.due_at
+    listed = select(*columns).where(_DEAD if dead else _WAITING).order_by(order).limit(limit)
+    return [StoredEntry(*row) for row in await tx.execute(listed)]
+
+
+async def exists(tx: Transaction, entry_id: str) -> bool:
+    """Tell whether there is such an entry, dead or not."""
+    rows = await tx.execute(select(outbox.c.id).where(outbox.c.id == entry_id))
+    return rows.first() is not None
+
+
+async def revive(
+    tx: Transaction, *, now: datetime, limit: int, entry_id: str | None = None
+) -> list[str]:
+    """Let up to ``limit`` entries that were dead at ``now``, or that one, be due again.
+
+    They have all their attempts again. Return their identifiers. What dies anew meanwhile is
+    not among them, so that calling this until nothing is left comes to an end.
+    """
+    dead = select(outbox.c.id).where(outbox.c.failed_at <= now)
+    dead = dead.order_by(outbox.c.failed_at).limit(limit)
+    if entry_id is not None:
+        dead = dead.where(outbox.c.id == entry_id)
+    ids = list((await tx.execute(dead.with_for_update())).scalars())
+    if ids:
+        again = update(outbox).where(outbox.c.id.in_(ids))
+        await tx.execute(again.values(failed_at=None, due_at=now, attempts=0))
+    return ids
+
+
+async def _count(tx: Transaction, which: ColumnElement[bool], order: Column[Any]) -> int:
+    some = select(outbox.c.id).where(which).order_by(order).limit(COUNTED).subquery()
+    number: int = (await tx.execute(select(func.count()).select_from(some))).scalar_one()
+    return number

@@ -65,6 +65,22 @@ def _id() -> Column[str]:
     return Column("id", String(36), primary_key=True)
 
 
+def _kept_until() -> Column[datetime]:
+    """Set by the purge alone: something needs the row, and it is looked at again then."""
+    return Column("kept_until", Instant)
+
+
+def _purge_indexes(table: str, over: str) -> list[Index]:
+    """Return the indexes by which the purge finds rows over since ``over``, each row once."""
+    return [
+        Index(f"ix_{table}_{name}", column, postgresql_where=where, sqlite_where=where)
+        for name, column, where in (
+            (f"unkept_{over}", over, text(f"kept_until IS NULL AND {over} IS NOT NULL")),
+            ("kept_until", "kept_until", text("kept_until IS NOT NULL")),
+        )
+    ]
+
+
 def _reference(name: str, target: str, **options: Any) -> Column[str]:
     return Column(name, String(255), ForeignKey(target, ondelete="CASCADE"), **options)
 
@@ -109,8 +125,10 @@ sessions = Table(
     Column("user_agent", String(255), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False, index=True),
+    Column("expires_at", Instant, nullable=False),
     Column("ended_at", Instant),
+    _kept_until(),
+    *_purge_indexes("sessions", "ended_at"),
     *(
         # Those that were not ended alone: they are few, what has ended piles up.
         Index(f"ix_sessions_unended_{name}", name, postgresql_where=where, sqlite_where=where)
@@ -251,8 +269,10 @@ authorization_codes = Table(
     Column("acr", String(64)),
     Column("amr", _json()),
     Column("created_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False, index=True),
+    Column("expires_at", Instant, nullable=False),
     Column("consumed_at", Instant),
+    _kept_until(),
+    *_purge_indexes("authorization_codes", "expires_at"),
 )
 
 device_codes = Table(
@@ -269,13 +289,15 @@ device_codes = Table(
     Column("poll_interval", Integer, nullable=False),
     Column("polled_at", Instant),
     Column("created_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False, index=True),
+    Column("expires_at", Instant, nullable=False),
     Column("auth_time", Instant),
     Column("acr", String(64)),
     Column("amr", _json()),
     Column("approved_at", Instant),
     Column("denied_at", Instant),
     Column("consumed_at", Instant),
+    _kept_until(),
+    *_purge_indexes("device_codes", "expires_at"),
 )
 
 token_families = Table(
@@ -294,6 +316,10 @@ token_families = Table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False, index=True),
     Column("revoked_at", Instant),
+    *(
+        Index("ix_token_families_revoked_at", "revoked_at", postgresql_where=w, sqlite_where=w)
+        for w in [text("revoked_at IS NOT NULL")]
+    ),
 )
 
 refresh_tokens = Table(
@@ -302,7 +328,7 @@ refresh_tokens = Table(
     Column("token_hash", LargeBinary(32), primary_key=True),
     _reference("family_id", "token_families.id", nullable=False, index=True),
     Column("created_at", Instant, nullable=False),
-    Column("expires_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False, index=True),
     Column("consumed_at", Instant),
     Column("successor_hash", LargeBinary(32)),
     Column("successor_sealed", LargeBinary),
@@ -364,6 +390,20 @@ outbox = Table(
     Column("due_at", Instant, nullable=False),
     Column("failed_at", Instant),
     Index("ix_outbox_failed_at_due_at", "failed_at", "due_at"),
+)
+
+job_runs = Table(
+    "job_runs",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("run", BigInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("due_at", Instant, nullable=False),
+    Column("held_until", Instant),
+    Column("started_at", Instant),
+    Column("succeeded_at", Instant),
+    Column("failed_at", Instant),
+    Column("last_error", String(255)),
 )
 
 idempotency_keys = Table(

@@ -33,7 +33,7 @@ def test_a_healthy_service_has_nothing_wrong(any_cli: Cli) -> None:
     findings = examine(any_cli)
     assert {finding["status"] for finding in findings} == {"ok"}
     assert {finding["check"] for finding in findings} == {
-        "configuration", "database", "redis", "master key", "keys", "clock",
+        "configuration", "database", "redis", "master key", "keys", "jobs", "clock",
     }  # fmt: skip
     assert any_cli.run("doctor").output.count("ok  ") == len(findings)
 

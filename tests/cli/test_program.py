@@ -58,7 +58,8 @@ def test_the_version_is_told(cli: Cli) -> None:
         ("serve", "--port", "0"),
         ("keys", "retire"),
         ("roles", "allow", "x"),
-        ("jobs", "run"),
+        ("jobs", "nothing"),
+        ("jobs", "retry"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(cli: Cli, arguments: tuple[str, ...]) -> None:

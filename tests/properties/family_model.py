@@ -7,6 +7,7 @@ WINDOW = timedelta(seconds=10)
 ACCESS_TTL = timedelta(seconds=300)
 IDLE_TTL = timedelta(days=14)
 FAMILY_TTL = timedelta(days=90)
+PURGE_GRACE = timedelta(hours=1)
 
 
 @dataclass(eq=False)
@@ -16,6 +17,7 @@ class Refresh:
     value: str
     made_at: datetime
     spent_at: datetime | None = None
+    purged: bool = False
     successor: "Refresh | None" = None
 
 
@@ -45,7 +47,7 @@ class Family:
 
         What it does to the family is done here, too.
         """
-        if client != self.owner:
+        if client != self.owner and not token.purged:
             self.dead = True
         if self.dead or now >= min(token.made_at + IDLE_TTL, self.made_at + FAMILY_TTL):
             return "refused"
@@ -55,6 +57,12 @@ class Family:
             return "same"
         self.dead = True
         return "refused"
+
+    def purge(self, now: datetime) -> None:
+        """Forget the tokens that were over an hour ago: nobody knows them any more."""
+        over = now - PURGE_GRACE
+        for token in self.refreshes:
+            token.purged |= min(token.made_at + IDLE_TTL, self.made_at + FAMILY_TTL) <= over
 
     def accepts(self, access: Access, now: datetime, ended: set[int]) -> bool:
         """Tell whether the access token should be accepted."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from authsvc.app import _keep_going
+from authsvc.jobs.background import keep_going
 from authsvc.storage.changes import POLL, Changes
 from authsvc.storage.redis import RedisClient
 from tests.conftest import Backend, OpenProvider
@@ -150,7 +150,7 @@ async def test_work_that_fails_begins_anew_and_ends_when_it_is_told_to(
         pauses.append(seconds)
 
     monkeypatch.setattr("authsvc.app.asyncio.sleep", pause)
-    task = asyncio.create_task(_keep_going(work))
+    task = asyncio.create_task(keep_going(work))
     await asyncio.wait_for(waiting.wait(), SOON)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -235,6 +235,31 @@ async def test_indexes_are_built_anew_where_a_build_was_interrupted(
             assert await _index_is_valid(database, "ix_sessions_unended_seen_at") is None
 
 
+@pytest.mark.parametrize("name", BOTH)
+async def test_the_fourth_revision_is_run_again_where_it_was_interrupted(
+    request: pytest.FixtureRequest, tmp_path: Path, name: BackendName
+) -> None:
+    """What is no index is durable before the first of them is built."""
+    settings = make_unmigrated_backend(request, tmp_path, name).settings()
+    async with open_storage(settings, database_timeout=60) as (database, _):
+        await upgrade(database, "0004")
+        schema = await _schema(database)
+        async with database.engine.begin() as connection:
+            await connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
+            await connection.execute(text("DROP INDEX ix_refresh_tokens_expires_at"))
+
+        await upgrade(database, "0004")
+
+        assert await _schema(database) == schema
+        async with database.engine.begin() as connection:
+            await connection.execute(text("DROP INDEX ix_sessions_kept_until"))
+            await connection.execute(text("DROP INDEX ix_sessions_unkept_ended_at"))
+            await connection.execute(text("ALTER TABLE sessions DROP COLUMN kept_until"))
+        await downgrade(database, "0003")
+        await upgrade(database, "0004")
+        assert await _schema(database) == schema
+
+
 async def test_while_the_indexes_are_built_the_service_reads_and_writes(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
