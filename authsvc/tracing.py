@@ -96,7 +96,8 @@ class Tracing:
             record_exception=False,
             set_status_on_exception=False,
         ) as opened:
-            before = _current.set(self)
+            # Of a request that is not recorded nothing within it is looked at either.
+            before = _current.set(self if opened.is_recording() else None)
             try:
                 yield RequestSpan(opened)
             finally:
