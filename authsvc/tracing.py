@@ -9,6 +9,7 @@ no address, no name, no text of an exception.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Attributes = Mapping[str, str | int]
 
 _EXPORTER: Final = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
+_PARTING_SECONDS: Final = 3.0
 _NOTHING: Final = nullcontext()
 _current: ContextVar[Tracing | None] = ContextVar("tracing", default=None)
 
@@ -129,7 +131,8 @@ class Tracing:
 async def open_tracing(*, enabled: bool) -> AsyncIterator[Tracing | None]:
     """Open an exporter over OTLP, set by the ``OTEL_`` variables; None where not ``enabled``.
 
-    What is left is sent at the end, in a thread: a collector that hangs stops nothing.
+    What is left is sent at the end, for three seconds at most: a collector that is away holds
+    up neither requests nor the end of the process.
     """
     if not enabled:
         yield None
@@ -138,7 +141,9 @@ async def open_tracing(*, enabled: bool) -> AsyncIterator[Tracing | None]:
     try:
         yield Tracing(provider)
     finally:
-        await asyncio.to_thread(provider.shutdown)
+        ending = threading.Thread(target=provider.shutdown, daemon=True)
+        ending.start()
+        await asyncio.to_thread(ending.join, _PARTING_SECONDS)
 
 
 def _open_provider() -> TracerProvider:

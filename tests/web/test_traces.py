@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -167,6 +168,16 @@ async def test_an_outbound_request_continues_the_trace(
     continued = asked.headers["traceparent"]
     assert continued.startswith(f"00-{sent.trace_id.hex()}-{sent.span_id.hex()}-")
     assert server.url.encode() not in b"".join(receiver.bodies)
+
+
+async def test_a_collector_that_is_away_does_not_hold_up_the_end(
+    sqlite_backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    async with open_provider(sqlite_backend.settings(traces="otlp")) as provider:
+        assert (await provider.http.get("/healthz")).status_code == 200
+        ended = time.monotonic()
+    assert time.monotonic() - ended < 8
 
 
 def test_the_service_runs_without_the_packages() -> None:
