@@ -83,7 +83,7 @@ def check_certificates(settings: Settings) -> list[Finding]:
 def _has_system_authorities() -> bool:
     """Tell whether OpenSSL finds any: in one file, or in a folder that it reads on demand."""
     paths = ssl.get_default_verify_paths()
-    in_folder = paths.capath is not None and any(Path(paths.capath).iterdir())
+    in_folder = bool(paths.capath) and any(Path(paths.capath).iterdir())
     return in_folder or bool(ssl.create_default_context().get_ca_certs())
 
 

@@ -79,7 +79,7 @@ async def test_a_span_holds_no_secret_no_person_and_no_address(
         refused = await provider.http.post(
             "/token",
             data={"grant_type": "refresh_token", "refresh_token": "a-token-that-is-none"},
-            auth=client.auth,
+            auth=(client.client_id, client.secret or ""),
             headers={"User-Agent": "an-agent", "X-Forwarded-For": "192.0.2.77"},
         )
         assert refused.status_code == 400
