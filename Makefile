@@ -48,8 +48,13 @@ interop: $(VENV)/.development ## Run the tests with clients of npm and Debian; i
 	tests/interop/install
 	$(BIN)/python -m pytest -m interop tests/interop
 
+.PHONY: monitoring-check
+monitoring-check: $(VENV)/.development ## Check the alert rules with promtool; installs it from Debian
+	tests/monitoring/install
+	$(BIN)/python -m pytest -m monitoring tests/monitoring
+
 .PHONY: check
-check: ## Run every check below, then the tests; CI runs interop besides
+check: ## Run every check below, then the tests; CI runs interop and monitoring-check besides
 	@$(MAKE) --no-print-directory format-check
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory types
@@ -94,7 +99,9 @@ format: $(VENV)/.development ## Format the code and mend what can be mended
 .PHONY: lock
 lock: $(VENV)/.lock ## Write the locks anew; UPGRADE=--upgrade takes newer releases
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
-	$(COMPILE) pyproject.toml --extra dev --constraints requirements/runtime.txt \
+	$(COMPILE) pyproject.toml --extra otel --constraints requirements/runtime.txt \
+		--output-file requirements/otel.txt
+	$(COMPILE) pyproject.toml --extra dev --extra otel --constraints requirements/otel.txt \
 		--output-file requirements/dev.txt
 	$(COMPILE) requirements/build.in --output-file requirements/build.txt
 	$(COMPILE) requirements/lock.in --output-file requirements/lock.txt

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from authsvc import logs
+from authsvc import logs, metrics_folder
 from authsvc.clock import Clock
 from authsvc.config import ConfigError, Settings, load_settings
 from authsvc.jobs.background import Work, keep_going, observe
@@ -20,6 +20,8 @@ from authsvc.resources import Resources, open_resources, open_storage
 from authsvc.storage.audit import Origin
 from authsvc.storage.migrations import current_revision, known_revisions, newest_revision
 from authsvc.storage.rate_counters import RateCounters
+from authsvc.tracing import is_installed, open_tracing
+from authsvc.web import gauges
 from authsvc.web.errors import EXCEPTION_HANDLERS
 from authsvc.web.middleware import RequestMiddleware
 from authsvc.web.people import open_people_edge
@@ -39,11 +41,14 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     """
     settings = settings or load_settings()
     logs.configure(level=settings.log_level, console=settings.log_format == "console")
+    check_traces(settings)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             resources = await stack.enter_async_context(open_resources(settings, clock=clock))
+            tracing = open_tracing(enabled=settings.traces == "otlp")
+            app.state.tracing = await stack.enter_async_context(tracing)
             await stack.enter_async_context(_serving(app, resources))
             yield
 
@@ -81,6 +86,8 @@ async def _serving(app: Starlette, resources: Resources) -> AsyncIterator[None]:
         resources.changes.hear,
         resources.changes.poll,
         partial(observe, server),
+        partial(gauges.watch, server),
+        partial(gauges.look_up, server),
     ]
     if settings.jobs:
         background.append(partial(run_schedule, server))
@@ -93,6 +100,12 @@ async def _serving(app: Starlette, resources: Resources) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def check_traces(settings: Settings) -> None:
+    """Raise ConfigError when traces are wanted and the packages for them are not there."""
+    if settings.traces != "off" and not is_installed():
+        raise ConfigError("AUTHSVC_TRACES needs OpenTelemetry: pip install 'authsvc[otel]'")
 
 
 async def check_schema(settings: Settings) -> None:
@@ -116,6 +129,18 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     On SIGTERM new connections are refused and requests under way are answered.
     """
     asyncio.run(check_schema(settings))
+    check_traces(settings)
+    with ExitStack() as stack:
+        if workers > 1:
+            try:
+                stack.enter_context(metrics_folder.open_folder())
+            except OSError as error:
+                reason = f"the workers find no place for their metrics: {error.strerror}"
+                raise ConfigError(reason) from error
+        _run(host, port, workers)
+
+
+def _run(host: str, port: int, workers: int) -> None:
     uvicorn.run(
         "authsvc.app:create_app",
         factory=True,

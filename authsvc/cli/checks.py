@@ -2,13 +2,16 @@
 
 import ipaddress
 import os
+import ssl
 import stat
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from authsvc.config import MASTER_KEY_PATH, Settings, unknown_variables
 from authsvc.master_key import MasterKeys, parse_master_keys
+from authsvc.tracing import is_installed
 
 Status = Literal["ok", "warning", "error"]
 REWRAP = (
@@ -61,6 +64,35 @@ def check_configuration(settings: Settings) -> list[Finding]:
         )
     summary = f"{settings.env}, issuer {settings.issuer}"
     return found or [Finding("configuration", "ok", summary)]
+
+
+def check_certificates(settings: Settings) -> list[Finding]:
+    """Return whether outbound requests have authorities to believe (RFC 9325 §3.1.1)."""
+    if settings.outbound_ca_file is None and not _has_system_authorities():
+        return [
+            Finding(
+                "certificates",
+                "warning",
+                "this system has no CA certificates: no client's host can be asked over https",
+                "Install them (on Debian: ca-certificates), or set AUTHSVC_OUTBOUND_CA_FILE.",
+            )
+        ]
+    return [Finding("certificates", "ok", "there are authorities for outbound requests")]
+
+
+def _has_system_authorities() -> bool:
+    """Tell whether OpenSSL finds any: in one file, or in a folder that it reads on demand."""
+    paths = ssl.get_default_verify_paths()
+    in_folder = bool(paths.capath) and any(Path(paths.capath).iterdir())
+    return in_folder or bool(ssl.create_default_context().get_ca_certs())
+
+
+def check_traces(settings: Settings) -> list[Finding]:
+    """Return whether traces that are wanted can be sent; nothing where they are off."""
+    if settings.traces == "off" or is_installed():
+        return []
+    advice = "pip install 'authsvc[otel]', or set AUTHSVC_TRACES=off."
+    return [Finding("traces", "error", "AUTHSVC_TRACES needs OpenTelemetry", advice)]
 
 
 def is_local(issuer: str) -> bool:

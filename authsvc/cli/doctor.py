@@ -1,7 +1,12 @@
 """``authsvc doctor``: what is wrong, and what to do about it."""
 
 from authsvc import logs
-from authsvc.cli.checks import Finding, check_configuration
+from authsvc.cli.checks import (
+    Finding,
+    check_certificates,
+    check_configuration,
+    check_traces,
+)
 from authsvc.cli.checks_of_storage import check_storage
 from authsvc.cli.operation import run
 from authsvc.cli.output import AsJson, print_json, print_lines
@@ -14,8 +19,8 @@ _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 def doctor(as_json: AsJson = False) -> None:
     """Check everything, and say what to do.
 
-    Looks at configuration, database, Redis, keys and clock, and changes nothing. Ends
-    with 1 when something is wrong; warnings alone are no failure.
+    Looks at configuration, CA certificates, database, Redis, keys and clock, and changes
+    nothing. Ends with 1 when something is wrong; warnings alone are no failure.
     """
     logs.configure(level="error")
     try:
@@ -23,7 +28,12 @@ def doctor(as_json: AsJson = False) -> None:
     except ConfigError as error:
         findings = [Finding("configuration", "error", str(error), "Correct the variable.")]
     else:
-        findings = [*check_configuration(settings), *run(check_storage(settings))]
+        findings = [
+            *check_configuration(settings),
+            *check_certificates(settings),
+            *check_traces(settings),
+            *run(check_storage(settings)),
+        ]
     errors = sum(finding.status == "error" for finding in findings)
     if as_json:
         print_json([finding.document() for finding in findings])

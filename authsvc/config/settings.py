@@ -182,6 +182,9 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "least level logged")
     log_format: Literal["json", "console"] = setting("json", "JSON lines, or text for a person")
+    traces: Literal["off", "otlp"] = setting(
+        "off", "`otlp` sends traces, as the `OTEL_` variables say; needs the extra `otel`"
+    )
 
     @field_validator("issuer")
     @classmethod

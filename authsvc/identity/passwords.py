@@ -10,6 +10,7 @@ import base64
 import os
 import re
 import secrets
+import time
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +20,10 @@ from typing import TypeVar
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from authsvc.metrics import HASH_SECONDS, HASH_WAIT_SECONDS, HASHES_REFUSED
 from authsvc.protocol.errors import InvalidRequest, TemporarilyUnavailable
 from authsvc.storage.users import fold
+from authsvc.tracing import span
 
 MIN_LENGTH = 8
 MAX_LENGTH = 1024
@@ -103,6 +106,7 @@ class PasswordHashes:
         workers = workers or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="argon2")
         self._queue = queue
+        self._workers = workers
         self._room = workers + queue
         self._decoy: str | None = None
 
@@ -110,6 +114,11 @@ class PasswordHashes:
     def waiting(self) -> int:
         """How many hashes wait for a worker."""
         return max(0, self._queue - self._room)
+
+    @property
+    def running(self) -> int:
+        """How many hashes are being computed."""
+        return min(self._workers, self._workers + self._queue - self._room)
 
     async def hash(self, password: str) -> str:
         """Return the encoded hash of ``password``; raises TemporarilyUnavailable."""
@@ -150,16 +159,30 @@ class PasswordHashes:
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._room <= 0:
+            HASHES_REFUSED.inc()
             raise TemporarilyUnavailable(
                 "Too many people are signing in right now",
                 detail="hash queue is full",
                 retry_after=1,
             )
         self._room -= 1
-        future = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        future = asyncio.get_running_loop().run_in_executor(
+            self._pool, _timed, work, time.perf_counter()
+        )
         # The place is free when the work is done, not when a caller stops waiting for it.
         future.add_done_callback(self._leave)
-        return await asyncio.shield(future)
+        with span("hash password"):
+            return await asyncio.shield(future)
 
     def _leave(self, _future: object) -> None:
         self._room += 1
+
+
+def _timed(work: Callable[[], T], asked_at: float) -> T:
+    """Do ``work`` in a worker, and note how long it waited and took."""
+    started = time.perf_counter()
+    HASH_WAIT_SECONDS.observe(started - asked_at)
+    try:
+        return work()
+    finally:
+        HASH_SECONDS.observe(time.perf_counter() - started)

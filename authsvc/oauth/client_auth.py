@@ -21,6 +21,7 @@ from authsvc.oauth.client_assertion import (
 from authsvc.oauth.clients import Client
 from authsvc.oauth.context import ClientRequest
 from authsvc.protocol.errors import InvalidClient, InvalidRequest
+from authsvc.tracing import span
 
 _MAX_CREDENTIALS = 8_192
 
@@ -50,6 +51,11 @@ async def check_client(request: ClientRequest) -> CheckedClient:
 
     Raises InvalidClient or InvalidRequest.
     """
+    with span("authenticate client"):
+        return await _check_client(request)
+
+
+async def _check_client(request: ClientRequest) -> CheckedClient:
     credentials = _read_credentials(request)
     client = await request.server.clients.find(credentials.client_id)
     try:

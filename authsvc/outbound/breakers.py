@@ -8,7 +8,7 @@ against the one URL that a client named.
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
+from typing import Final, Literal
 
 from circuitbreaker import CircuitBreaker
 
@@ -21,6 +21,8 @@ RECOVERY_SECONDS: Final = 30
 """Seconds until one request may try again."""
 MAX_BREAKERS: Final = 1_000
 """Breakers of each level."""
+
+Level = Literal["host", "url"]
 
 
 class Breakers:
@@ -68,6 +70,10 @@ class Breakers:
                 raise
         self._urls.note_success(key)
 
+    def count_open(self) -> dict[Level, int]:
+        """Return how many are open, by level."""
+        return {"host": self._hosts.count_open(), "url": self._urls.count_open()}
+
     def check_redirect(self, target: Target) -> None:
         """Raise BreakerOpen for where a redirect leads, if it is left alone.
 
@@ -99,6 +105,9 @@ class _Level:
     def is_open(self, key: str) -> bool:
         breaker = self._failing.get(key)
         return breaker is not None and breaker.circuit.opened
+
+    def count_open(self) -> int:
+        return sum(breaker.circuit.opened for breaker in self._failing.values())
 
     def note_failure(self, key: str) -> None:
         breaker = self._failing.setdefault(key, _Breaker(key))

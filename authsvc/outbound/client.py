@@ -13,6 +13,7 @@ import httpcore
 from authsvc.clock import Clock
 from authsvc.logs import get_logger
 from authsvc.metrics import OUTBOUND_REQUESTS
+from authsvc.outbound.breakers import Level
 from authsvc.outbound.errors import Busy, OutboundError, Refused
 from authsvc.outbound.exchange import Exchange
 from authsvc.outbound.lanes import LANES, Lane
@@ -21,6 +22,7 @@ from authsvc.outbound.recent import Failures
 from authsvc.outbound.targets import parse_target
 from authsvc.outbound.tls import make_tls_context
 from authsvc.outbound.traffic import Traffic, Wanted
+from authsvc.tracing import span
 
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -131,6 +133,14 @@ class Outbound:
             await traffic.aclose()
         self._resolver.close()
 
+    def count_open_breakers(self) -> dict[Level, int]:
+        """Return how many hosts and URLs are left alone now, by level."""
+        counts: dict[Level, int] = {"host": 0, "url": 0}
+        for traffic in self._traffic.values():
+            for level, number in traffic.count_open_breakers().items():
+                counts[level] += number
+        return counts
+
     def _check_open(self) -> None:
         if self._is_closed:
             raise OutboundError("the service is shutting down", temporary=True)
@@ -168,7 +178,8 @@ class Outbound:
 def _observed(method: Literal["GET", "POST"], url: str) -> Iterator[None]:
     """Count a request by its outcome, and log why it failed."""
     try:
-        yield
+        with span(f"outbound {method}"):
+            yield
     except OutboundError as error:
         OUTBOUND_REQUESTS.labels(method, error.outcome).inc()
         _log.warning("outbound_failed", host=error.host or _host_of(url), reason=error.reason)

@@ -13,6 +13,7 @@ from authsvc.outbound.lookups import Lookups, Resolver
 from authsvc.outbound.network import GuardedNetwork
 from authsvc.outbound.slots import MAX_REQUESTS
 from authsvc.outbound.targets import Target
+from authsvc.tracing import trace_headers
 
 _USER_AGENT: Final = "authsvc"
 _MAX_REASON: Final = 200
@@ -111,6 +112,7 @@ def _make_request(
         "User-Agent": _USER_AGENT,
         "Accept-Encoding": "identity",
         "Connection": "close",
+        **trace_headers(),
         **headers,
     }
     if method == "POST":

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from authsvc.clock import Clock
-from authsvc.outbound.breakers import Breakers
+from authsvc.outbound.breakers import Breakers, Level
 from authsvc.outbound.cache import ResponseCache, StoredResponse
 from authsvc.outbound.errors import Busy, HostFailed, OutboundError, Refused, Unreachable, Unwanted
 from authsvc.outbound.exchange import Answer, Exchange
@@ -97,6 +97,10 @@ class Traffic:
             if error.status is None:
                 raise
             return error.status
+
+    def count_open_breakers(self) -> dict[Level, int]:
+        """Return how many hosts and URLs are left alone now, by level."""
+        return self._breakers.count_open()
 
     def forget(self, url: str) -> None:
         """Drop what is stored for ``url``."""

@@ -13,6 +13,7 @@ from jwt import PyJWK, PyJWKError, PyJWS
 from jwt.exceptions import PyJWTError
 
 from authsvc.signing.keyring import Keyring, SigningKey
+from authsvc.tracing import span
 
 MAX_LENGTH = 16_384
 """Characters beyond which a JWT is not even looked at."""
@@ -28,12 +29,13 @@ class InvalidJwt(Exception):
 
 def sign(key: SigningKey, claims: Mapping[str, Any], *, typ: str) -> str:
     """Return ``claims`` signed by ``key`` as a compact JWT of type ``typ``."""
-    return _jws.encode(
-        orjson.dumps(claims),
-        key.private_key,
-        algorithm=key.alg,
-        headers={"typ": typ, "kid": key.kid},
-    )
+    with span("sign"):
+        return _jws.encode(
+            orjson.dumps(claims),
+            key.private_key,
+            algorithm=key.alg,
+            headers={"typ": typ, "kid": key.kid},
+        )
 
 
 def verify(text: str, keyring: Keyring, *, typ: str) -> tuple[dict[str, Any], SigningKey]:

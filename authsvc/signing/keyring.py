@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -19,7 +20,11 @@ PRIVATE_KEY_PURPOSE = "signing key"
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key that verifies, and signs while it is active."""
+    """A key that verifies, and signs while it is active.
+
+    ``since`` is when it came into its state; ``is_sealed_anew`` says that the newest master
+    key seals it.
+    """
 
     kid: str
     alg: str
@@ -27,6 +32,8 @@ class SigningKey:
     private_key: PrivateKey
     public_key: PublicKey
     public_jwk: Mapping[str, Any]
+    since: datetime
+    is_sealed_anew: bool
 
 
 class Keyring:
@@ -38,6 +45,10 @@ class Keyring:
         published = {"keys": [dict(key.public_jwk) for key in self._by_kid.values()]}
         self.jwks = orjson.dumps(published)
         self.jwks_etag = f'"{hashlib.sha256(self.jwks).hexdigest()[:32]}"'
+
+    def __iter__(self) -> Iterator[SigningKey]:
+        """Go through every key."""
+        return iter(self._by_kid.values())
 
     def find(self, kid: str) -> SigningKey | None:
         """Return the key that may verify what was signed as ``kid``, or None."""
@@ -88,6 +99,13 @@ def _open_keys(rows: Iterable[SigningKeyRow], master_keys: MasterKeys) -> Keyrin
                 private_key,
                 private_key.public_key(),
                 row.public_jwk,
+                _since(row),
+                master_keys.is_newest(row.private_key_sealed),
             )
         )
     return Keyring(keys)
+
+
+def _since(row: SigningKeyRow) -> datetime:
+    entered = {"active": row.activated_at, "retired": row.retired_at}.get(row.state)
+    return entered or row.created_at

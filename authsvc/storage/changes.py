@@ -17,10 +17,12 @@ import orjson
 from sqlalchemy import select
 
 from authsvc.logs import get_logger
+from authsvc.metrics import ANNOUNCEMENT_SECONDS, ANNOUNCEMENTS_FAILED
 from authsvc.storage.database import Database, Transaction
 from authsvc.storage.redis import REDIS_ERRORS, RedisClient, check_not_cancelled, database_number
 from authsvc.storage.schema import registry_versions
 from authsvc.storage.upsert import insert_into
+from authsvc.tracing import span
 
 log = get_logger(__name__)
 
@@ -95,8 +97,10 @@ class Changes:
         if self._redis is None:
             return
         try:
-            await self._redis.publish(self.channel, orjson.dumps(message))
+            with span("redis PUBLISH"):
+                await self._redis.publish(self.channel, orjson.dumps(message))
         except REDIS_ERRORS as error:
+            ANNOUNCEMENTS_FAILED.inc()
             log.warning("announcement_failed", error=type(error).__name__)
             # Others may hear their heartbeat still, and trust their memory. What was changed
             # is not answered before they have noticed, or have looked it up.
@@ -176,6 +180,7 @@ class Changes:
             # When it was sent, not when it arrived: all that was announced before then has
             # been heard, even if this process stood still in between.
             self._heard_at = float(message["at"])
+            ANNOUNCEMENT_SECONDS.observe(time.monotonic() - self._heard_at)
         elif "registry" in message:
             self._watchers.get(message["registry"], lambda: None)()
         for kind, hear in self._listeners.items():

@@ -18,7 +18,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from authsvc.logs import get_logger
+from authsvc.metrics import DATABASE_UNAVAILABLE
 from authsvc.protocol.errors import OAuthError, TemporarilyUnavailable
+from authsvc.storage.observation import observed, use_of
+from authsvc.tracing import span
 
 log = get_logger(__name__)
 
@@ -43,7 +46,8 @@ class Transaction:
         """Run ``statement``; raises IntegrityError, or TemporarilyUnavailable."""
         connection = await self.connection()
         try:
-            return await connection.execute(statement, parameters)
+            with observed(statement):
+                return await connection.execute(statement, parameters)
         except IntegrityError as error:
             if _refers_to_nothing(error):
                 # It was there when it was looked up: tried again, the look-up tells.
@@ -63,7 +67,8 @@ class Transaction:
         """
         if self._connection is None:
             try:
-                self._connection = await self._enter()
+                with span("database connect"):
+                    self._connection = await self._enter()
             except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
                 raise _away(error) from error
         return self._connection
@@ -77,7 +82,8 @@ class Transaction:
         if self._connection is None:
             return
         try:
-            await self._connection.commit()
+            with span("database COMMIT"):
+                await self._connection.commit()
         except IntegrityError:
             raise
         except (DBAPIError, OSError, TimeoutError) as error:
@@ -163,6 +169,13 @@ class Database:
         _ = await connection.begin()
         return connection
 
+    def pool_use(self) -> dict[str, tuple[int, int]]:
+        """Return how many connections are in use and how many there may be, by pool."""
+        engines = {"write": self.engine, "read": self._readers}
+        if self._readers is self.engine:
+            engines = {"shared": self.engine}
+        return {name: use_of(engine.pool) for name, engine in engines.items()}
+
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
@@ -177,6 +190,8 @@ def unavailable(error: BaseException) -> OAuthError:
 
 
 def _away(error: BaseException) -> OAuthError:
+    reason = "pool_exhausted" if isinstance(error, PoolTimeoutError) else "away"
+    DATABASE_UNAVAILABLE.labels(reason).inc()
     origin = error.orig if isinstance(error, DBAPIError) else error
     return TemporarilyUnavailable(
         "The service can not reach its database",

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from authsvc.metrics import REGISTRY_RELOADS
 from authsvc.storage.changes import Changes
 from authsvc.storage.database import Database, Transaction
 
@@ -29,6 +30,7 @@ class Registry(Generic[V]):
         self._database = database
         self._load = load
         self._size = size
+        self._reloads = REGISTRY_RELOADS.labels(name)
         self._values: OrderedDict[str, V] = OrderedDict()
         self._generation = 0
         changes.watch(name, self.invalidate)
@@ -44,6 +46,7 @@ class Registry(Generic[V]):
         if value is not None:
             self._values.move_to_end(key)
             return value
+        self._reloads.inc()
         generation = self._generation
         async with self._database.reading() as tx:
             value = await self._load(tx, key)
@@ -70,6 +73,7 @@ class Snapshot(Generic[V]):
         self._value: V | None = None
         self._generation = 0
         self._loading = asyncio.Lock()
+        self._reloads = REGISTRY_RELOADS.labels(name)
         changes.watch(name, self.invalidate)
 
     def invalidate(self) -> None:
@@ -90,6 +94,7 @@ class Snapshot(Generic[V]):
         return self._value
 
     async def _reload(self) -> V:
+        self._reloads.inc()
         generation = self._generation
         async with self._database.reading() as tx:
             value = await self._load(tx)

@@ -26,6 +26,7 @@ from authsvc.storage.database import Database, Transaction
 from authsvc.storage.redis import REDIS_ERRORS, RedisClient
 from authsvc.storage.schema import revocations
 from authsvc.storage.upsert import insert_into
+from authsvc.tracing import span
 
 log = get_logger(__name__)
 
@@ -67,6 +68,16 @@ class RevocationList:
         self._unshared: dict[tuple[Kind, str], Revocation] = {}
         self._sweep_at = _SWEEP_AT
         changes.listen("revoked", self._hear, self._reload)
+
+    @property
+    def listed(self) -> int:
+        """How many entries are in memory."""
+        return len(self._entries)
+
+    @property
+    def unshared(self) -> int:
+        """How many entries Redis has not taken yet."""
+        return len(self._unshared)
 
     async def add(self, tx: Transaction, entries: Sequence[Revocation]) -> None:
         """Write ``entries`` in ``tx``; once durable they count in every process."""
@@ -158,7 +169,8 @@ class RevocationList:
                     life = max(entry.expires_at - now, timedelta(seconds=1))
                     before = math.ceil(entry.issued_before.timestamp() * 1000)
                     _ = pipeline.set(f"{KEY_PREFIX}{entry.kind}:{entry.value}", before, px=life)
-                await pipeline.execute()
+                with span("redis SET"):
+                    await pipeline.execute()
             except REDIS_ERRORS as error:
                 log.warning("revocation_not_shared", error=type(error).__name__)
                 return False

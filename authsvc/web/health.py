@@ -1,17 +1,22 @@
 """Whether the process lives, whether it can serve, and its metrics."""
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from authsvc.metrics import HASHES_WAITING, REDIS_LIVE
+from authsvc import metrics_folder
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.protocol.errors import OAuthError
-from authsvc.storage.health import probe_database, probe_redis
+from authsvc.storage.health import bounded, probe_database, probe_redis
+from authsvc.storage.redis import RedisClient
 from authsvc.web.errors import json_response
+from authsvc.web.gauges import sample
 from authsvc.web.requests import server_of
+
+_NO_REDIS: Final = {"status": "ok", "detail": "not configured: one process is assumed"}
 
 
 async def healthz(_request: Request) -> Response:
@@ -31,28 +36,42 @@ async def readyz(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    """``GET /metrics``, in Prometheus' text format."""
-    resources = server_of(request).resources
-    REDIS_LIVE.set(resources.changes.live)
-    HASHES_WAITING.set(resources.password_hashes.waiting)
-    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    """``GET /metrics``, in Prometheus' text format, of all processes that serve as one."""
+    sample(server_of(request))
+    if metrics_folder.is_shared():
+        text = await asyncio.to_thread(metrics_folder.export_all)
+    else:
+        text = generate_latest()
+    return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def _check(server: AuthorizationServer) -> dict[str, dict[str, Any]]:
+    """Ask all at once: that one hangs takes no time from the others."""
     resources = server.resources
-    problem = await probe_database(resources.database)
-    checks: dict[str, dict[str, Any]] = {"database": _finding(problem, "error")}
-    if resources.redis is None:
-        checks["redis"] = {"status": "ok", "detail": "not configured: one process is assumed"}
-    else:
-        checks["redis"] = _finding(await probe_redis(resources.redis), "degraded")
+    database, redis, keys = await asyncio.gather(
+        probe_database(resources.database),
+        _probe_redis(resources.redis),
+        bounded(_probe_keys(server)),
+    )
+    return {
+        "database": _finding(database, "error"),
+        "redis": _NO_REDIS if resources.redis is None else _finding(redis, "degraded"),
+        "keys": _finding(keys, "error"),
+    }
+
+
+async def _probe_redis(redis: RedisClient | None) -> str | None:
+    return None if redis is None else await probe_redis(redis)
+
+
+async def _probe_keys(server: AuthorizationServer) -> str | None:
+    """Return None when there is a key that signs access tokens, else why not."""
     try:
-        keyring = await resources.keyring.get()
-        keyring.active(resources.settings.signing_alg)
-        checks["keys"] = {"status": "ok"}
+        keyring = await server.resources.keyring.get()
+        keyring.active(server.resources.settings.signing_alg)
     except OAuthError as error:
-        checks["keys"] = _finding(error.detail or error.description, "error")
-    return checks
+        return error.detail or error.description
+    return None
 
 
 def _finding(problem: str | None, severity: str) -> dict[str, Any]:

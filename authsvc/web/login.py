@@ -69,7 +69,8 @@ class LoginEndpoints:
             signed_in = await self._authenticate(request, form)
         except (TooManyRequests, TemporarilyUnavailable) as error:
             request.state.error = error
-            LOGINS.labels("delayed").inc()
+            is_delayed = isinstance(error, TooManyRequests)
+            LOGINS.labels("delayed" if is_delayed else "unavailable").inc()
             return self._page(
                 request,
                 going,

@@ -14,6 +14,7 @@ from authsvc.logs import get_logger
 from authsvc.metrics import HTTP_SECONDS, route_of
 from authsvc.protocol.errors import OAuthError, PayloadTooLarge
 from authsvc.storage.identifiers import new_id
+from authsvc.tracing import Tracing
 from authsvc.web.proxies import find_client_address, is_trusted_peer
 
 log = get_logger(__name__)
@@ -39,6 +40,20 @@ class RequestMiddleware:
         started = time.perf_counter()
         headers = Headers(scope=scope)
         self._name(scope, headers)
+        tracing: Tracing | None = scope["app"].state.tracing
+        if tracing is None:
+            await self._answer(scope, receive, send, headers, started)
+            return
+        method = _method_of(scope)
+        with tracing.request(method, headers.getlist("traceparent")) as request_span:
+            with structlog.contextvars.bound_contextvars(trace_id=request_span.trace_id):
+                status = await self._answer(scope, receive, send, headers, started)
+            request_span.finish(method, route_of(scope), status)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, headers: Headers, started: float
+    ) -> int:
+        """Have the request answered, and return the status."""
         structlog.contextvars.bind_contextvars(request_id=scope["state"]["request_id"])
         status = 500
 
@@ -58,6 +73,7 @@ class RequestMiddleware:
         finally:
             self._log(scope, status, time.perf_counter() - started)
             structlog.contextvars.unbind_contextvars("request_id")
+        return status
 
     def _name(self, scope: Scope, headers: Headers) -> None:
         """Set the request's id and its caller's address."""

@@ -22,6 +22,7 @@ from slowapi.errors import RateLimitExceeded
 from starlette.requests import Request
 from starlette.responses import Response
 
+from authsvc.metrics import RATE_LIMIT_REFUSALS
 from authsvc.protocol.addresses import network_of
 from authsvc.protocol.errors import TooManyRequests
 from authsvc.storage.rate_counters import RateCounters
@@ -165,6 +166,7 @@ class RateLimits:
                 request.scope[_STATE] = LimitState(rate.amount, remaining, reset)
 
     def _refusal(self, name: str, rate: RateLimitItem) -> TooManyRequests:
+        RATE_LIMIT_REFUSALS.labels(name).inc()
         return TooManyRequests(
             "Too many requests; try again later",
             detail=f"rate limit {name}: {rate}",

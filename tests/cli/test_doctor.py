@@ -33,7 +33,7 @@ def test_a_healthy_service_has_nothing_wrong(any_cli: Cli) -> None:
     findings = examine(any_cli)
     assert {finding["status"] for finding in findings} == {"ok"}
     assert {finding["check"] for finding in findings} == {
-        "configuration", "database", "redis", "master key", "keys", "jobs", "clock",
+        "configuration", "certificates", "database", "redis", "master key", "keys", "jobs", "clock",
     }  # fmt: skip
     assert any_cli.run("doctor").output.count("ok  ") == len(findings)
 
@@ -42,6 +42,16 @@ def test_a_wrong_setting_is_the_finding(cli: Cli) -> None:
     (found,) = examine(cli.with_variables(AUTHSVC_SESSION_TTL="soon"), 1)
     assert found["check"] == "configuration"
     assert "AUTHSVC_SESSION_TTL" in found["finding"]
+
+
+def test_a_system_without_authorities_is_a_warning_unless_a_bundle_is_set(cli: Cli) -> None:
+    bare = cli.with_variables(SSL_CERT_FILE="/nonexistent", SSL_CERT_DIR="/nonexistent")
+    found = finding_of(examine(bare), "certificates", "warning")
+    assert "AUTHSVC_OUTBOUND_CA_FILE" in found
+    bundle = bare.folder / "bundle.pem"
+    bundle.write_text("")
+    examined = examine(bare.with_variables(AUTHSVC_OUTBOUND_CA_FILE=str(bundle)))
+    assert finding_of(examined, "certificates", "ok")
 
 
 def test_a_misspelt_variable_is_a_warning(cli: Cli) -> None:

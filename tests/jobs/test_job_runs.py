@@ -134,7 +134,7 @@ async def test_how_a_job_went_is_kept_and_its_lag_is_told_until_it_succeeds(
 
     async def lag() -> float:
         await observe_once(provider.server, since=since)
-        return REGISTRY.get_sample_value("authsvc_job_lag_seconds", {"job": "work"}) or 0
+        return REGISTRY.get_sample_value("authsvc_job_lag_seconds", {"name": "work"}) or 0
 
     provider.clock.move(seconds=500)
     assert await lag() == 0

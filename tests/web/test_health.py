@@ -1,16 +1,22 @@
 """Liveness, readiness and metrics."""
 
-from collections.abc import Callable
+import asyncio
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy import delete
 
+from authsvc.protocol.errors import TemporarilyUnavailable
+from authsvc.signing.algorithms import ALGORITHMS
 from authsvc.signing.rotation import REGISTRY as KEYS_REGISTRY
 from authsvc.storage.schema import signing_keys
+from authsvc.web.gauges import sample_database
 from tests.provider import Provider
-from tests.servers import PostgresServer
+from tests.servers import PostgresServer, RedisServer
 
 
 async def test_the_process_answers(provider: Provider) -> None:
@@ -70,6 +76,42 @@ async def test_without_its_database_the_service_is_not_ready_and_says_so(
     assert "SELECT" not in response.text
 
 
+@pytest.fixture
+def frozen_servers(
+    make_backend: Callable[[str], Any], postgres_server: PostgresServer, redis_server: RedisServer
+) -> Iterator[tuple[Any, Callable[[], None]]]:
+    """A backend, and what freezes both of its servers until the end of the test."""
+    frozen: list[PostgresServer | RedisServer] = []
+
+    def freeze() -> None:
+        for server in (postgres_server, redis_server):
+            server.pause()
+            frozen.append(server)
+
+    backend = make_backend("postgres+redis")
+    yield backend, freeze
+    for server in frozen:
+        server.resume()
+
+
+async def test_readiness_is_known_within_a_second_although_both_servers_hang(
+    frozen_servers: tuple[Any, Callable[[], None]], open_providers: Any
+) -> None:
+    backend, freeze = frozen_servers
+    provider: Provider = await open_providers(backend)
+    assert (await provider.http.get("/readyz")).status_code == 200
+    freeze()
+    for _ in range(2):
+        started = time.monotonic()
+        response = await provider.http.get("/readyz")
+        assert time.monotonic() - started < 1
+        assert response.status_code == 503
+        checks = response.json()["checks"]
+        assert checks["database"]["status"] == "error"
+        assert checks["redis"]["status"] == "degraded"
+    assert (await provider.http.get("/healthz")).status_code == 200
+
+
 async def test_without_a_signing_key_the_service_is_not_ready(
     sqlite_provider: Provider,
 ) -> None:
@@ -103,3 +145,71 @@ async def test_metrics_count_without_naming_anybody(sqlite_provider: Provider) -
         assert line in text, line
     assert client.client_id not in text
     assert account.username not in text
+    assert account.id not in text
+    assert "127.0.0.1" not in text
+
+
+async def test_what_a_request_says_is_never_a_label(sqlite_provider: Provider) -> None:
+    client = await sqlite_provider.create_client()
+    said = "said-by-a-stranger"
+    http = sqlite_provider.http
+    await sqlite_provider.token(client, grant_type=said)
+    await http.post("/token", data={"client_id": said, "grant_type": said})
+    await http.get(f"/{said}?{said}={said}", headers={"User-Agent": said, "X-Request-ID": said})
+    await http.request(said, "/token")
+    await http.get(f"/clients/{said}/logo")
+    await http.get(f"/admin/v1/users/{said}", headers={"Authorization": f"Bearer {said}"})
+    await http.post("/introspect", data={"token": said}, auth=(said, said))
+    text = (await http.get("/metrics")).text
+    assert said not in text
+    assert said.upper() not in text
+    assert 'authsvc_grant_failures_total{error="unsupported_grant_type",grant="other"}' in text
+
+
+async def test_hashes_that_are_refused_are_counted(sqlite_provider: Provider) -> None:
+    hashes = sqlite_provider.resources.password_hashes
+    before = REGISTRY.get_sample_value("authsvc_password_hashes_refused_total") or 0
+    waited = REGISTRY.get_sample_value("authsvc_password_hash_wait_seconds_count") or 0
+    outcomes = await asyncio.gather(
+        *(hashes.hash("a password like others") for _ in range(60)), return_exceptions=True
+    )
+    refused = sum(isinstance(outcome, TemporarilyUnavailable) for outcome in outcomes)
+    assert refused > 0
+    assert REGISTRY.get_sample_value("authsvc_password_hashes_refused_total") == before + refused
+    counted = REGISTRY.get_sample_value("authsvc_password_hash_wait_seconds_count")
+    assert counted == waited + 60 - refused
+    assert (hashes.waiting, hashes.running) == (0, 0)
+
+
+async def test_keys_audit_log_and_clock_are_looked_up(provider: Provider) -> None:
+    provider.clock.move(days=3)
+    await provider.create_user(username="somebody")
+    provider.clock.move(minutes=7)
+    await sample_database(provider.server)
+
+    def shown(name: str, **labels: str) -> float | None:
+        return REGISTRY.get_sample_value(f"authsvc_{name}", labels)
+
+    for alg in ALGORITHMS:
+        assert shown("signing_keys", alg=alg, state="next") == 1
+        age = shown("signing_key_age_seconds", alg=alg, state="active")
+        assert age is not None
+        assert 3 * 86_400 < age < 4 * 86_400
+    assert shown("signing_keys", alg="ES256", state="retired") == 0
+    assert shown("signing_key_rotation_interval_seconds") == 7_776_000
+    assert shown("master_key_signing_keys", position="newest") == 2 * len(ALGORITHMS)
+    assert shown("master_key_signing_keys", position="older") == 0
+    unchained = shown("audit_unchained_seconds")
+    assert unchained is not None
+    assert unchained >= 420
+    position = shown("audit_chain_position")
+    assert position is not None
+    async with provider.resources.database.transaction() as tx:
+        chained = await provider.resources.audit.chain(tx)
+    await sample_database(provider.server)
+    assert shown("audit_unchained_seconds") == 0
+    assert shown("audit_chain_position") == position + chained
+    if not provider.resources.database.is_sqlite:
+        difference = shown("clock_difference_seconds")
+        assert difference is not None
+        assert difference > 3 * 86_400
