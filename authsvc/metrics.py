@@ -32,6 +32,11 @@ OUTBOX_ENTRIES = Counter(
     ["kind", "outcome"],
 )
 REDIS_LIVE = Gauge("authsvc_redis_live", "1 while announcements over Redis arrive, else 0.")
+BREAKER_OPEN = Gauge(
+    "authsvc_breaker_open",
+    "1 while the dependency is left alone because it failed, else 0.",
+    ["dependency"],
+)
 HASHES_WAITING = Gauge("authsvc_password_hashes_waiting", "Password hashes waiting for a worker.")
 
 OUTBOUND_REQUESTS = Counter(

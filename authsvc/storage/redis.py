@@ -1,7 +1,8 @@
 """Redis: one client per process, for a single server, Sentinel or Cluster.
 
 Each command is bounded in time, and Redis away is an expected state: callers catch
-``REDIS_ERRORS`` and go on from the database.
+``REDIS_ERRORS`` and go on from the database. A command is sent again only where the
+connection was closed: one that was not answered in time may have been carried out.
 """
 
 import asyncio
@@ -10,7 +11,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 REDIS_ERRORS = (RedisError, OSError, TimeoutError)
@@ -49,6 +53,7 @@ def open_redis(url: str) -> RedisClient:
         "socket_timeout": TIMEOUT,
         "socket_connect_timeout": TIMEOUT,
         "health_check_interval": 15,
+        "retry": Retry(NoBackoff(), 1, (RedisConnectionError,)),
     }
     scheme = urlsplit(url).scheme
     if scheme == "redis+sentinel":

@@ -153,6 +153,8 @@ class RevocationList:
         self._unshared.update({(entry.kind, entry.value): entry for entry in entries})
         for batch in _batches(entries):
             try:
+                if not self._changes.redis_breaker.admits():
+                    raise ConnectionError("breaker open")
                 pipeline = self._redis.pipeline(transaction=False)
                 for entry in batch:
                     life = max(entry.expires_at - now, timedelta(seconds=1))
@@ -160,6 +162,7 @@ class RevocationList:
                     _ = pipeline.set(f"{KEY_PREFIX}{entry.kind}:{entry.value}", before, px=life)
                 await pipeline.execute()
             except REDIS_ERRORS as error:
+                self._changes.redis_breaker.note_failure()
                 log.warning("revocation_not_shared", error=type(error).__name__)
                 return False
             for entry in batch:

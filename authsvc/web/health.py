@@ -1,15 +1,17 @@
 """Whether the process lives, whether it can serve, and its metrics."""
 
+import asyncio
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from authsvc.metrics import HASHES_WAITING, REDIS_LIVE
+from authsvc.metrics import BREAKER_OPEN, HASHES_WAITING, REDIS_LIVE
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.protocol.errors import OAuthError
-from authsvc.storage.health import probe_database, probe_redis
+from authsvc.resources import Resources
+from authsvc.storage.health import Problem, probe_database, probe_redis
 from authsvc.web.errors import json_response
 from authsvc.web.requests import server_of
 
@@ -22,7 +24,8 @@ async def healthz(_request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """``GET /readyz``: 200 when requests can be served, each dependency named.
 
-    Redis away is ``degraded`` and still ready: everything is served, from the database.
+    Redis away is ``degraded`` and still ready: everything is served, from the database. So is a
+    database that is read-only: what only reads is served.
     """
     checks = await _check(server_of(request))
     ready = all(check["status"] != "error" for check in checks.values())
@@ -34,26 +37,38 @@ async def metrics(request: Request) -> Response:
     """``GET /metrics``, in Prometheus' text format."""
     resources = server_of(request).resources
     REDIS_LIVE.set(resources.changes.live)
+    BREAKER_OPEN.labels("database").set(resources.database.breaker.is_open)
+    BREAKER_OPEN.labels("redis").set(resources.changes.redis_breaker.is_open)
     HASHES_WAITING.set(resources.password_hashes.waiting)
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def _check(server: AuthorizationServer) -> dict[str, dict[str, Any]]:
     resources = server.resources
-    problem = await probe_database(resources.database)
-    checks: dict[str, dict[str, Any]] = {"database": _finding(problem, "error")}
+    database, redis, keys = await asyncio.gather(
+        probe_database(resources.database), _check_redis(resources), _check_keys(resources)
+    )
+    return {"database": _finding(database), "redis": redis, "keys": _finding(keys)}
+
+
+async def _check_redis(resources: Resources) -> dict[str, Any]:
     if resources.redis is None:
-        checks["redis"] = {"status": "ok", "detail": "not configured: one process is assumed"}
-    else:
-        checks["redis"] = _finding(await probe_redis(resources.redis), "degraded")
+        return {"status": "ok", "detail": "not configured: one process is assumed"}
+    return _finding(await probe_redis(resources.redis, resources.changes))
+
+
+async def _check_keys(resources: Resources) -> Problem | None:
     try:
-        keyring = await resources.keyring.get()
+        with resources.database.bounded():
+            keyring = await resources.keyring.get()
         keyring.active(resources.settings.signing_alg)
-        checks["keys"] = {"status": "ok"}
     except OAuthError as error:
-        checks["keys"] = _finding(error.detail or error.description, "error")
-    return checks
+        return "error", error.detail or error.description
+    return None
 
 
-def _finding(problem: str | None, severity: str) -> dict[str, Any]:
-    return {"status": "ok"} if problem is None else {"status": severity, "detail": problem}
+def _finding(problem: Problem | None) -> dict[str, Any]:
+    if problem is None:
+        return {"status": "ok"}
+    severity, detail = problem
+    return {"status": severity, "detail": detail}

@@ -1,0 +1,95 @@
+"""How long a request may wait for the database, over all that it asks.
+
+A request asks more than once: for versions, for a client, in its transaction. Each alone
+within a bound would add up. The clock runs only while something is asked: what a password
+hash or another host takes is not the database's.
+"""
+
+import asyncio
+import time
+from contextvars import ContextVar, Token
+from typing import Any, Final
+
+_SLACK: Final = 0.05
+"""Seconds by which a wait outlasts what is waited for, so that the cause is known."""
+
+
+class TimeBudget:
+    """What is left, in seconds. Waits that overlap are counted once."""
+
+    __slots__ = ("_deadline", "_left", "_waiting")
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+        self._deadline = 0.0
+        self._waiting = 0
+
+    def begin(self) -> float:
+        """Let the clock run; return the seconds that are left."""
+        if not self._waiting:
+            self._deadline = time.monotonic() + self._left
+        self._waiting += 1
+        return self.left()
+
+    def left(self) -> float:
+        """Return the seconds that are left, while the clock runs."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def end(self) -> None:
+        """Stop the clock, unless somebody else waits."""
+        self._waiting -= 1
+        if not self._waiting:
+            self._left = self.left()
+
+
+_current: ContextVar[TimeBudget | None] = ContextVar("time_budget", default=None)
+
+
+class Bounded:
+    """A block in which all waits share one budget of so many seconds; None: no bound."""
+
+    __slots__ = ("_seconds", "_token")
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._token: Token[TimeBudget | None] | None = None
+
+    def __enter__(self) -> None:
+        if self._seconds is not None:
+            self._token = _current.set(TimeBudget(self._seconds))
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            _current.reset(self._token)
+
+
+class Wait:
+    """One wait within the budget of the block, if there is one."""
+
+    __slots__ = ("_budget", "_timer", "seconds")
+
+    def __init__(self) -> None:
+        self._timer: asyncio.TimerHandle | None = None
+        self._budget = _current.get()
+        self.seconds = self._budget.begin() if self._budget else None
+        """Seconds that are left, or None for no bound."""
+
+    def timeout(self) -> asyncio.Timeout:
+        """Return what bounds the wait by cancelling."""
+        return asyncio.timeout(None if self.seconds is None else self.seconds + _SLACK)
+
+    def end_at_last(self, connection: Any) -> None:
+        """Have the driver's ``connection`` ended when the budget is used up.
+
+        Cancelling would wait: for a rollback, and for a server's good-bye.
+        """
+        if self._budget is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._budget.left(), connection.terminate)
+
+    def end(self) -> None:
+        """End the wait."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._budget is not None:
+            self._budget.end()
