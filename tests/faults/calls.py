@@ -8,7 +8,7 @@ from typing import Final
 
 import httpx
 
-from tests.browser import Page
+from tests.browser import Browser, Page
 from tests.faults.replica import Replica
 from tests.faults.world import World
 from tests.provider import TestClient
@@ -24,13 +24,15 @@ class Kit:
     client_token: str
     revocable: str
     admin_token: str
+    browser: Browser
     login_page: Page
 
 
 async def make_kit(world: World, replica: Replica) -> Kit:
     """Return a kit, and let the replica know the clients."""
     tokens = await world.new_tokens()
-    page = await replica.browser().get("/authorize", replica.authorization_parameters(world.client))
+    browser = replica.browser()
+    page = await browser.get("/authorize", replica.authorization_parameters(world.client))
     kit = Kit(
         code=await world.new_code(),
         refresh_token=tokens["refresh_token"],
@@ -38,6 +40,7 @@ async def make_kit(world: World, replica: Replica) -> Kit:
         client_token=await world.new_client_token(),
         revocable=await world.new_client_token(),
         admin_token=await world.new_client_token(world.admin),
+        browser=browser,
         login_page=page,
     )
     for client in (world.client, world.admin):
@@ -56,7 +59,7 @@ async def _sign_in(world: World, replica: Replica, kit: Kit) -> httpx.Response:
     form = next(form for form in kit.login_page.forms if "#login-submit" in form.buttons)
     account = world.account
     data = {**form.fields, "username": account.username, "password": account.password}
-    return await replica._browsers[-1].http.post(form.action, data=data)
+    return await kit.browser.http.post(form.action, data=data)
 
 
 async def _ask_for_code(world: World, replica: Replica, kit: Kit) -> httpx.Response:

@@ -15,6 +15,7 @@ class Relay:
         self._target_port = target_port
         self._writers: set[asyncio.StreamWriter] = set()
         self._flows = asyncio.Event()
+        self._server: asyncio.Server | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -24,7 +25,7 @@ class Relay:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.lead_to(self._target_port)
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -49,9 +50,18 @@ class Relay:
 
     async def _listen(self) -> int:
         self._flows.set()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port: int = server.sockets[0].getsockname()[1]
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port: int = self._server.sockets[0].getsockname()[1]
         return port
+
+    async def _close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        self._flows.set()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

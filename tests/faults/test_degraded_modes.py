@@ -31,6 +31,8 @@ from tests.faults.world import World
 from tests.figures import Show
 
 SECOND = 1.0
+_KNOCKS = 4
+"""Requests at once to each replica that find out what is wrong: more than open a breaker."""
 _DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
@@ -56,8 +58,9 @@ async def test_while_a_dependency_is_harmed_what_is_promised_holds(
 
     async with harm.do(world):
         await _until_noticed(world, harm)
-        answers = await _ask_everything(world, harm, kits)
-        during, statuses = await gather_latencies(world, kits)
+        async with _knocking(world) as knocks:
+            during, statuses = await gather_latencies(world, kits)
+        answers = await _ask_everything(world, kits, knocks)
         await _check_metrics(world, harm)
         await single_use.try_everywhere(world)
     begun = time.monotonic()
@@ -80,6 +83,8 @@ async def test_while_a_dependency_is_harmed_what_is_promised_holds(
 class Answers:
     """What was answered while harm was done, by endpoint and replica."""
 
+    knocks: list[float]
+    """How long each 503 took when nobody had learnt yet that there is none to ask (seconds)."""
     by_call: dict[tuple[str, int], tuple[httpx.Response, float]] = field(default_factory=dict)
     noise: float = 0.0
     """The longest that a replica took meanwhile to say that it lives (seconds)."""
@@ -90,7 +95,8 @@ class Answers:
 
     def refusals(self) -> list[float]:
         """Return how long each 503 took."""
-        return [took for answer, took in self.by_call.values() if answer.status_code == 503]
+        answered = [took for answer, took in self.by_call.values() if answer.status_code == 503]
+        return self.knocks + answered
 
 
 async def _until_noticed(world: World, harm: Harm) -> None:
@@ -102,9 +108,26 @@ async def _until_noticed(world: World, harm: Harm) -> None:
                     await asyncio.sleep(0.02)
 
 
-async def _ask_everything(world: World, harm: Harm, kits: list[Kit]) -> Answers:
+@asynccontextmanager
+async def _knocking(world: World) -> AsyncIterator[list[float]]:
+    """Ask each replica for what needs the database, again and again; note how long a 503 takes."""
+    refusals: list[float] = []
+
+    async def knock(replica: Replica) -> None:
+        answer, took = await timed(replica.refresh(world.client, "unknown"))
+        if answer.status_code == 503:
+            refusals.append(took)
+
+    tasks = [
+        asyncio.create_task(knock(replica)) for replica in world.replicas for _ in range(_KNOCKS)
+    ]
+    yield refusals
+    await asyncio.gather(*tasks)
+
+
+async def _ask_everything(world: World, kits: list[Kit], knocks: list[float]) -> Answers:
     """Call each endpoint at each replica, the replicas at once."""
-    answers = Answers()
+    answers = Answers(knocks)
 
     async def ask(number: int) -> None:
         for name, call in CALLS.items():
@@ -141,10 +164,16 @@ def _check_answers(harm: Harm, answers: Answers) -> None:
     for (name, number), (answer, took) in answers.by_call.items():
         wanted = expected(name, harm.mode) if number in harm.meets else WORKS
         if not _is_as_expected(name, wanted, answer, took, answers.noise):
-            wrong[name, number] = (wanted, answer.status_code, round(took, 2), answer.text[:200])
+            wrong[name, number] = (
+                wanted,
+                answer.status_code,
+                round(took, 2),
+                answer.headers.get("location", "")[:80],
+            )
     assert not wrong, f"{wrong}\nnoise {answers.noise:.2f} s"
     refusals = answers.refusals()
     assert not refusals or statistics.median(refusals) < SECOND
+    assert not answers.knocks or statistics.median(answers.knocks) < SECOND
 
 
 def _is_as_expected(
@@ -221,6 +250,8 @@ def _figures(
         if refusals
         else "no 503"
     )
+    if answers.knocks:
+        refused += f" (the first {_ms(answers.knocks[0])})"
     return (
         f"{harm.name}: {refused}; unrelated endpoints p50/p99 {spans}; "
         f"served again after {_ms(recovery)}"
