@@ -47,7 +47,7 @@ class Settings(BaseSettings):
         5, "seconds a statement of a command or of background work may take"
     )
     database_request_timeout_ms: int = setting(
-        800,
+        700,
         "milliseconds a request may wait for PostgreSQL, all in all; then the answer is 503",
         ge=50,
         le=60_000,

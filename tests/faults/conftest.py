@@ -24,8 +24,8 @@ SETTINGS = {
     "AUTHSVC_ARGON2_TIME_COST": "1",
     "AUTHSVC_ARGON2_MEMORY_KIB": "8192",
     "AUTHSVC_ARGON2_PARALLELISM": "1",
-    # What is told here is what an operator who sets nothing gets.
-    "AUTHSVC_DATABASE_REQUEST_TIMEOUT_MS": "800",
+    # What is promised is promised to an operator who sets nothing.
+    "AUTHSVC_DATABASE_REQUEST_TIMEOUT_MS": "700",
     "AUTHSVC_JWKS_MAX_AGE": "1",
 }
 
