@@ -85,7 +85,12 @@ class Wait:
         """
         if self._budget is not None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._budget.left(), connection.terminate)
+            self._timer = loop.call_later(self._budget.left(), self._look_once_more, connection)
+
+    def _look_once_more(self, connection: Any) -> None:
+        # If it was this process that stood still, the answer lies there already.
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_SLACK, connection.terminate)
 
     def end(self) -> None:
         """End the wait."""

@@ -10,6 +10,7 @@ from sqlalchemy import delete
 from authsvc.signing.rotation import REGISTRY as KEYS_REGISTRY
 from authsvc.storage.schema import signing_keys
 from tests.provider import Provider
+from tests.replicas.replicas import until
 from tests.servers import PostgresServer
 
 
@@ -21,6 +22,8 @@ async def test_the_process_answers(provider: Provider) -> None:
 
 
 async def test_readiness_names_each_dependency(provider: Provider) -> None:
+    changes = provider.resources.changes
+    await until(lambda: provider.resources.redis is None or changes.live)
     response = await provider.http.get("/readyz")
     assert response.status_code == 200
     answer = response.json()
