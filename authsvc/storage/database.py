@@ -29,7 +29,7 @@ from authsvc.storage.database_errors import (
     sqlstate_of,
     unavailable,
 )
-from authsvc.storage.time_budget import Bounded, Wait
+from authsvc.storage.time_budget import TimeBudget, Wait
 
 log = get_logger(__name__)
 
@@ -143,12 +143,12 @@ class Database:
         # SQLite has one writer. Ours queue here in order instead of polling its lock.
         self._writer = asyncio.Lock()
 
-    def bounded(self) -> Bounded:
+    def bounded(self) -> TimeBudget:
         """Return the block of a request, in which all that is asked shares one time budget.
 
         Whoever asks outside of one (commands, background work) may take longer.
         """
-        return Bounded(self._request_timeout)
+        return TimeBudget(self._request_timeout)
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:

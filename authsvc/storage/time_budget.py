@@ -7,7 +7,7 @@ hash or another host takes is not the database's.
 
 import asyncio
 import time
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from typing import Any, Final
 
 _SLACK: Final = 0.05
@@ -15,19 +15,27 @@ _SLACK: Final = 0.05
 
 
 class TimeBudget:
-    """What is left, in seconds. Waits that overlap are counted once."""
+    """A block in which all waits share so many seconds; None: no bound.
 
-    __slots__ = ("_deadline", "_left", "_waiting")
+    Waits that overlap are counted once.
+    """
 
-    def __init__(self, seconds: float) -> None:
+    __slots__ = ("_deadline", "_left", "_token", "_waiting")
+
+    def __init__(self, seconds: float | None) -> None:
         self._left = seconds
-        self._deadline = 0.0
         self._waiting = 0
+
+    def __enter__(self) -> None:
+        self._token = _current.set(None if self._left is None else self)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
     def begin(self) -> float:
         """Let the clock run; return the seconds that are left."""
         if not self._waiting:
-            self._deadline = time.monotonic() + self._left
+            self._deadline = time.monotonic() + (self._left or 0.0)
         self._waiting += 1
         return self.left()
 
@@ -43,24 +51,6 @@ class TimeBudget:
 
 
 _current: ContextVar[TimeBudget | None] = ContextVar("time_budget", default=None)
-
-
-class Bounded:
-    """A block in which all waits share one budget of so many seconds; None: no bound."""
-
-    __slots__ = ("_seconds", "_token")
-
-    def __init__(self, seconds: float | None) -> None:
-        self._seconds = seconds
-        self._token: Token[TimeBudget | None] | None = None
-
-    def __enter__(self) -> None:
-        if self._seconds is not None:
-            self._token = _current.set(TimeBudget(self._seconds))
-
-    def __exit__(self, *_: object) -> None:
-        if self._token is not None:
-            _current.reset(self._token)
 
 
 class Wait:
