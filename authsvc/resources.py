@@ -31,7 +31,8 @@ from authsvc.signing.rotation import REGISTRY as KEYS_REGISTRY
 from authsvc.signing.rotation import KeyRotation
 from authsvc.storage.audit import AuditLog
 from authsvc.storage.changes import Changes
-from authsvc.storage.database import Database, Transaction, open_database
+from authsvc.storage.database import Database, Transaction
+from authsvc.storage.engines import open_database
 from authsvc.storage.redis import RedisClient, open_redis
 from authsvc.storage.registry import Snapshot
 from authsvc.storage.revocations import RevocationList
@@ -82,13 +83,20 @@ def load_master_keys(settings: Settings) -> MasterKeys:
 
 @asynccontextmanager
 async def open_storage(
-    settings: Settings, *, database_timeout: float | None = None
+    settings: Settings,
+    *,
+    database_timeout: float | None = None,
+    request_timeout: float | None = None,
 ) -> AsyncIterator[tuple[Database, RedisClient | None]]:
-    """Open the database and Redis; ``database_timeout`` (seconds) replaces the setting."""
+    """Open the database and Redis; ``database_timeout`` (seconds) replaces the setting.
+
+    ``request_timeout`` (seconds) bounds what a request asks the database, all in all.
+    """
     database = open_database(
         settings.database_url,
         pool_size=settings.database_pool_size,
         timeout=database_timeout or settings.database_timeout.total_seconds(),
+        request_timeout=request_timeout,
     )
     redis = open_redis(settings.redis_url.get_secret_value()) if settings.redis_url else None
     try:
@@ -107,7 +115,10 @@ async def open_resources(
     clock = clock or Clock()
     master_keys = load_master_keys(settings)
     async with AsyncExitStack() as stack:
-        database, redis = await stack.enter_async_context(open_storage(settings))
+        request_timeout = settings.database_request_timeout_ms / 1000
+        database, redis = await stack.enter_async_context(
+            open_storage(settings, request_timeout=request_timeout)
+        )
         try:
             async with database.transaction() as tx:
                 root = await get_or_create_root_secret(tx, master_keys, now=clock.now())

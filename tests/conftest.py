@@ -20,6 +20,7 @@ from authsvc.storage.migrations import upgrade
 from tests.provider import Provider, open_provider
 from tests.servers import PostgresServer, RedisServer, start_postgres, start_redis
 
+pytest_plugins = ["tests.figures"]
 BackendName = Literal["sqlite", "postgres", "postgres+redis"]
 BACKENDS: tuple[BackendName, ...] = ("sqlite", "postgres", "postgres+redis")
 MASTER_KEY = base64.urlsafe_b64encode(bytes(range(32))).decode().rstrip("=")
@@ -65,12 +66,14 @@ class Backend:
             "argon2_memory_kib": 8_192,
             "argon2_parallelism": 1,
             "rate_limits": False,
+            # A busy machine is no fault; tests/faults has what a request may take.
+            "database_request_timeout_ms": 5_000,
             "log_level": "info",
         }
         return Settings(**(values | overrides))
 
 
-async def _prepare(database_url: str) -> None:
+async def prepare(database_url: str) -> None:
     """Migrate the database and make the signing keys: RSA keys are slow, so once."""
     settings = Backend("sqlite", database_url, None).settings()
     async with open_storage(settings, database_timeout=60) as (database, _):
@@ -82,7 +85,7 @@ async def _prepare(database_url: str) -> None:
 def _prepare_now(database_url: str) -> None:
     """Prepare the database on a loop of its own: the test that asks may have one running."""
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(lambda: asyncio.run(_prepare(database_url))).result()
+        thread.submit(lambda: asyncio.run(prepare(database_url))).result()
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,9 @@ def serve(variables: Mapping[str, str], folder: Path, *, workers: int = 1) -> It
     port = free_port()
     issuer = variables.get("AUTHSVC_ISSUER", f"http://127.0.0.1:{port}")
     known = {name: value for name, value in os.environ.items() if not name.startswith("AUTHSVC_")}
-    environment = {**known, "AUTHSVC_ISSUER": issuer, **variables}
+    # A busy machine is no fault; tests/faults has what a request may take.
+    patient = {"AUTHSVC_DATABASE_REQUEST_TIMEOUT_MS": "5000"}
+    environment = {**known, **patient, "AUTHSVC_ISSUER": issuer, **variables}
     log = folder / "served.log"
     command = [sys.executable, "-m", "authsvc", "serve", "--port", str(port)]
     with log.open("wb") as output:

@@ -144,15 +144,18 @@ class RedisServer(Server):
             client.ping()
 
 
-def start_postgres() -> PostgresServer:
-    """Return the server that ``AUTHSVC_TEST_DATABASE_URL`` names, or start one."""
+def start_postgres(**changed: str | int) -> PostgresServer:
+    """Return the server that ``AUTHSVC_TEST_DATABASE_URL`` names, or start one.
+
+    ``changed`` are settings of a server of our own.
+    """
     if url := os.environ.get("AUTHSVC_TEST_DATABASE_URL"):
         return _find(PostgresServer(url, None), "AUTHSVC_TEST_DATABASE_URL")
     account = Account.unprivileged()
     folder, password, port = make_folder(account), secrets.token_hex(16), free_port()
     programs = postgres_programs(folder, account)
     data = initialise_postgres(programs, folder, password, account)
-    settings = {
+    settings: dict[str, str | int] = {
         "port": port,
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
@@ -165,6 +168,7 @@ def start_postgres() -> PostgresServer:
         "synchronous_commit": "on",
         "full_page_writes": "off",
         "timezone": "UTC",
+        **changed,
     }
     options = [f"--{name}={value}" for name, value in settings.items()]
     process = ServerProcess(

@@ -16,7 +16,8 @@ from authsvc.oauth.server import AuthorizationServer, open_authorization_server
 from authsvc.protocol.errors import OAuthError
 from authsvc.resources import Resources, open_resources, open_storage
 from authsvc.storage.audit import Origin
-from authsvc.storage.database import Database, unavailable
+from authsvc.storage.database import Database
+from authsvc.storage.database_errors import unavailable
 from authsvc.storage.migrations import current_revision, known_revisions, newest_revision
 
 T = TypeVar("T")

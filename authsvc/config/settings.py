@@ -44,7 +44,13 @@ class Settings(BaseSettings):
     database_url: str = setting(DEFAULT_DATABASE_URL, "`sqlite:///…` or `postgresql://…`")
     database_pool_size: int = setting(10, "connections a worker keeps open at most", ge=2, le=500)
     database_timeout: PositiveSeconds = setting(
-        5, "seconds a statement, or the wait for a connection, may take"
+        5, "seconds a statement of a command or of background work may take"
+    )
+    database_request_timeout_ms: int = setting(
+        700,
+        "milliseconds a request may wait for PostgreSQL, all in all; then the answer is 503",
+        ge=50,
+        le=60_000,
     )
     redis_url: SecretStr | None = setting(
         None,

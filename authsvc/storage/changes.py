@@ -14,12 +14,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
+from redis.asyncio import RedisCluster
 from sqlalchemy import select
 
 from authsvc.logs import get_logger
 from authsvc.metrics import ANNOUNCEMENT_SECONDS, ANNOUNCEMENTS_FAILED
+from authsvc.storage.breaker import Breaker
+from authsvc.storage.cancellation import check_not_cancelled
 from authsvc.storage.database import Database, Transaction
-from authsvc.storage.redis import REDIS_ERRORS, RedisClient, check_not_cancelled, database_number
+from authsvc.storage.redis import REDIS_ERRORS, RedisClient, database_number
 from authsvc.storage.schema import registry_versions
 from authsvc.storage.upsert import insert_into
 from authsvc.tracing import span
@@ -46,6 +49,7 @@ class Changes:
         self._redis = redis
         # Channels know no database numbers: two installations on one Redis stay apart.
         self.channel = f"authsvc:changes:{database_number(redis) if redis else 0}"
+        self.redis_breaker = Breaker("redis")
         self._versions: dict[str, int] = {}
         self._watchers: dict[str, Callable[[], None]] = {}
         self._listeners: dict[str, Callable[[Any], None]] = {}
@@ -97,14 +101,33 @@ class Changes:
         if self._redis is None:
             return
         try:
+            if not self.redis_breaker.admits():
+                raise ConnectionError("breaker open")
             with span("redis PUBLISH"):
-                await self._redis.publish(self.channel, orjson.dumps(message))
+                await self._publish(self._redis, message)
         except REDIS_ERRORS as error:
+            self.redis_breaker.note_failure()
             ANNOUNCEMENTS_FAILED.inc()
             log.warning("announcement_failed", error=type(error).__name__)
             # Others may hear their heartbeat still, and trust their memory. What was changed
             # is not answered before they have noticed, or have looked it up.
             await asyncio.sleep(LEARNT)
+
+    async def _publish(self, redis: RedisClient, message: Message) -> None:
+        """Publish ``message``; raises one of REDIS_ERRORS, also when no master took it.
+
+        A replica takes it, too, and tells nobody but its own subscribers: whoever is still
+        connected to the master of yesterday would hear itself, and nobody else. But a replica
+        refuses to write, be it to delete what is not there. Cluster tells all its servers.
+        """
+        packed = orjson.dumps(message)
+        if isinstance(redis, RedisCluster):
+            await redis.publish(self.channel, packed)
+            return
+        pipeline = redis.pipeline(transaction=False)
+        _ = pipeline.delete(f"{self.channel}:nothing")
+        _ = pipeline.publish(self.channel, packed)
+        await pipeline.execute()
 
     async def ensure_current(self) -> None:
         """Drop from memory what changed; free of cost while announcements arrive."""
@@ -118,6 +141,8 @@ class Changes:
             try:
                 await self._hear(self._redis)
             except Exception as error:  # noqa: BLE001  # whatever it is, hearing begins again
+                if isinstance(error, REDIS_ERRORS):
+                    self.redis_breaker.note_failure()
                 log.warning("announcements_lost", error=type(error).__name__)
             check_not_cancelled()
             await asyncio.sleep(HEARTBEAT)
@@ -138,17 +163,22 @@ class Changes:
         pubsub = redis.pubsub()
         try:
             await pubsub.subscribe(self.channel)
-            synced, beat_at = False, 0.0
+            subscribed, synced, beat_at = False, False, 0.0
             while True:
                 check_not_cancelled()
                 if time.monotonic() - beat_at >= HEARTBEAT:
                     beat_at = time.monotonic()
                     beat = {"beat": self._identity, "at": beat_at}
-                    await redis.publish(self.channel, orjson.dumps(beat))
-                received = await pubsub.get_message(
-                    ignore_subscribe_messages=True, timeout=HEARTBEAT
-                )
+                    await self._publish(redis, beat)
+                received = await pubsub.get_message(timeout=HEARTBEAT)
                 if received is None:
+                    continue
+                if received["type"] == "subscribe":
+                    if subscribed:
+                        # The driver has connected anew by itself: what was announced
+                        # meanwhile was not heard.
+                        raise ConnectionError("subscribed again")
+                    subscribed = True
                     continue
                 if not synced:
                     # Subscribed first, read afterwards: nothing falls between the two.
@@ -181,6 +211,7 @@ class Changes:
             # been heard, even if this process stood still in between.
             self._heard_at = float(message["at"])
             ANNOUNCEMENT_SECONDS.observe(time.monotonic() - self._heard_at)
+            self.redis_breaker.note_answer()
         elif "registry" in message:
             self._watchers.get(message["registry"], lambda: None)()
         for kind, hear in self._listeners.items():

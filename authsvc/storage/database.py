@@ -2,39 +2,49 @@
 
 One request is one transaction. A ``Transaction`` opens its connection at the first
 statement, so that a request which needs no row costs no round trip. A database that
-is away, full or too slow becomes ``TemporarilyUnavailable``.
+is away, full or too slow becomes ``TemporarilyUnavailable``, in ``bounded`` time.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Executable, event
+from sqlalchemy import Executable
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from authsvc.logs import get_logger
-from authsvc.metrics import DATABASE_UNAVAILABLE
 from authsvc.protocol.errors import OAuthError, TemporarilyUnavailable
+from authsvc.storage.breaker import Breaker
+from authsvc.storage.cancellation import check_not_cancelled
+from authsvc.storage.database_errors import (
+    READ_ONLY,
+    RETRY_AFTER,
+    away,
+    left_alone,
+    note,
+    refers_to_nothing,
+    sqlstate_of,
+    unavailable,
+)
 from authsvc.storage.observation import observed, use_of
+from authsvc.storage.time_budget import TimeBudget, Wait
 from authsvc.tracing import span
 
 log = get_logger(__name__)
 
 AfterCommit = Callable[[], Awaitable[None]]
 
-_RETRY_AFTER = 1
-
 
 class Transaction:
     """Statements that commit or roll back together."""
 
-    def __init__(self, enter: Callable[[], Awaitable[AsyncConnection]]) -> None:
+    def __init__(self, enter: Callable[[], Awaitable[AsyncConnection]], breaker: Breaker) -> None:
         self._enter = enter
+        self._breaker = breaker
         self._connection: AsyncConnection | None = None
         self._after_commit: list[AfterCommit] = []
 
@@ -47,18 +57,25 @@ class Transaction:
         connection = await self.connection()
         try:
             with observed(statement):
-                return await connection.execute(statement, parameters)
+                result = await connection.execute(statement, parameters)
         except IntegrityError as error:
-            if _refers_to_nothing(error):
+            if refers_to_nothing(error):
                 # It was there when it was looked up: tried again, the look-up tells.
                 raise TemporarilyUnavailable(
                     "Something that the request needs was removed just now",
                     detail="foreign key",
-                    retry_after=_RETRY_AFTER,
+                    retry_after=RETRY_AFTER,
                 ) from error
             raise
         except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
+            check_not_cancelled()
+            note(self._breaker, error)
+            if sqlstate_of(error) == READ_ONLY:
+                # Perhaps this server is a standby now: the next connection may find another.
+                await connection.invalidate()
             raise unavailable(error) from error
+        self._breaker.note_answer()
+        return result
 
     async def connection(self) -> AsyncConnection:
         """Return the connection of this transaction, opened now if it was not.
@@ -70,7 +87,9 @@ class Transaction:
                 with span("database connect"):
                     self._connection = await self._enter()
             except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
-                raise _away(error) from error
+                check_not_cancelled()
+                note(self._breaker, error)
+                raise away(error) from error
         return self._connection
 
     def after_commit(self, callback: AfterCommit) -> None:
@@ -82,11 +101,12 @@ class Transaction:
         if self._connection is None:
             return
         try:
-            with span("database COMMIT"):
-                await self._connection.commit()
+            await self._connection.commit()
         except IntegrityError:
             raise
         except (DBAPIError, OSError, TimeoutError) as error:
+            check_not_cancelled()
+            note(self._breaker, error)
             raise unavailable(error) from error
 
     async def run_after_commit(self) -> None:
@@ -115,14 +135,40 @@ class Database:
     """
 
     def __init__(
-        self, engine: AsyncEngine, readers: AsyncEngine | None = None, *, timeout: float
+        self,
+        engine: AsyncEngine,
+        readers: AsyncEngine | None = None,
+        *,
+        timeout: float,
+        request_timeout: float | None = None,
     ) -> None:
         self.engine = engine
+        self.breaker = Breaker("database")
         self._timeout = timeout
+        self._request_timeout = request_timeout
         self._readers = readers or engine
         self.is_sqlite = engine.dialect.name == "sqlite"
         # SQLite has one writer. Ours queue here in order instead of polling its lock.
         self._writer = asyncio.Lock()
+
+    def bounded(self) -> TimeBudget:
+        """Return the block of a request, in which all that is asked shares one time budget.
+
+        Whoever asks outside of one (commands, background work) may take longer.
+        """
+        return TimeBudget(self._request_timeout)
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
+        """Bound a wait for another task that asks; raises TemporarilyUnavailable."""
+        wait = Wait()
+        try:
+            async with wait.timeout():
+                yield
+        except TimeoutError as error:
+            raise away(error) from error
+        finally:
+            wait.end()
 
     @asynccontextmanager
     async def transaction(self, *, commit_oauth_errors: bool = False) -> AsyncIterator[Transaction]:
@@ -135,11 +181,10 @@ class Database:
 
             async def enter() -> AsyncConnection:
                 if self.is_sqlite:
-                    async with asyncio.timeout(self._timeout):
-                        await stack.enter_async_context(self._writer)
+                    await self._take_turn(stack)
                 return await self._begin(stack)
 
-            transaction = Transaction(enter)
+            transaction = Transaction(enter, self.breaker)
             answer: OAuthError | None = None
             try:
                 yield transaction
@@ -153,20 +198,53 @@ class Database:
             raise answer
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Transaction]:
-        """Open a transaction that only reads."""
+    async def reading(self, *, probing: bool = False) -> AsyncIterator[Transaction]:
+        """Open a transaction that only reads; ``probing`` asks even while the breaker is open."""
         async with AsyncExitStack() as stack:
 
             async def enter() -> AsyncConnection:
-                return await stack.enter_async_context(self._readers.connect())
+                return await self._connect(stack, self._readers, probing=probing)
 
-            yield Transaction(enter)
+            yield Transaction(enter, self.breaker)
+
+    async def _take_turn(self, stack: AsyncExitStack) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await stack.enter_async_context(self._writer)
+        except TimeoutError as error:
+            raise PoolTimeoutError("others write") from error
 
     async def _begin(self, stack: AsyncExitStack) -> AsyncConnection:
-        connection = await stack.enter_async_context(self.engine.connect())
+        connection = await self._connect(stack, self.engine)
         if self.is_sqlite:
             connection = await connection.execution_options(sqlite_write=True)
-        _ = await connection.begin()
+        if not connection.in_transaction():
+            _ = await connection.begin()
+        return connection
+
+    async def _connect(
+        self, stack: AsyncExitStack, engine: AsyncEngine, *, probing: bool = False
+    ) -> AsyncConnection:
+        if not probing and not self.breaker.admits():
+            raise left_alone()
+        if self.is_sqlite:
+            return await stack.enter_async_context(engine.connect())
+        wait = Wait()
+        stack.callback(wait.end)
+        try:
+            async with wait.timeout() as timeout:
+                connection = await engine.connect()
+        except TimeoutError as error:
+            if timeout.expired():
+                # Nothing is known of the server: others may have used all connections.
+                raise PoolTimeoutError("no connection in time") from error
+            raise
+        stack.push_async_callback(_release, connection)
+        if wait.seconds is not None:
+            wait.end_at_last(_driver_of(connection))
+        elif self._request_timeout is not None:
+            patience = int(self._timeout * 1000)
+            _ = await connection.exec_driver_sql(f"SET LOCAL statement_timeout = {patience}")
         return connection
 
     def pool_use(self) -> dict[str, tuple[int, int]]:
@@ -182,108 +260,16 @@ class Database:
         await self._readers.dispose()
 
 
-def unavailable(error: BaseException) -> OAuthError:
-    """Return the answer for a database that can not serve; the log gets the kind of failure."""
-    if isinstance(error, DBAPIError) and not _is_away(error):
-        raise error
-    return _away(error)
+async def _release(connection: AsyncConnection) -> None:
+    try:
+        await asyncio.shield(asyncio.create_task(connection.close()))
+    except (DBAPIError, OSError, TimeoutError) as error:
+        # What had to be durable has been committed, and what was read has been read.
+        log.warning("connection_lost", error=type(error).__name__)
 
 
-def _away(error: BaseException) -> OAuthError:
-    reason = "pool_exhausted" if isinstance(error, PoolTimeoutError) else "away"
-    DATABASE_UNAVAILABLE.labels(reason).inc()
-    origin = error.orig if isinstance(error, DBAPIError) else error
-    return TemporarilyUnavailable(
-        "The service can not reach its database",
-        detail=f"{type(origin).__name__}",
-        retry_after=_RETRY_AFTER,
-    )
-
-
-def _refers_to_nothing(error: IntegrityError) -> bool:
-    """Tell a reference to a row that is gone from a value that is taken."""
-    if getattr(error.orig, "sqlstate", None) == "23503":
-        return True
-    return "FOREIGN KEY" in str(error.orig)
-
-
-def _is_away(error: DBAPIError) -> bool:
-    """Tell a database that is away from a statement that is wrong."""
-    sqlstate = getattr(error.orig, "sqlstate", None) or ""
-    return (
-        isinstance(error, OperationalError | InterfaceError)
-        or error.connection_invalidated
-        # Connection lost, out of resources, cancelled by a timeout or a restart, read-only.
-        or sqlstate.startswith(("08", "53", "57", "25006", "40"))
-    )
-
-
-def open_database(url: str, *, pool_size: int, timeout: float) -> Database:
-    """Return the database at ``url``; nothing is connected yet.
-
-    ``pool_size``, at least 2, is divided between writing and reading. ``timeout`` (seconds)
-    bounds each statement and the wait for a connection.
-    """
-    if url.startswith("sqlite:///"):
-        # One writer at a time, so that there is always a connection left to read.
-        return Database(_open_sqlite(url, timeout), timeout=timeout)
-    to_read = pool_size // 2
-    return Database(
-        _open_postgres(url, pool_size - to_read, timeout),
-        _open_postgres(url, to_read, timeout),
-        timeout=timeout,
-    )
-
-
-def _open_postgres(url: str, pool_size: int, timeout: float) -> AsyncEngine:
-    return create_async_engine(
-        url.replace("postgresql://", "postgresql+asyncpg://", 1),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=timeout,
-        # The text of an error goes to the log, what was bound to it does not.
-        hide_parameters=True,
-        connect_args={
-            "timeout": timeout,
-            "command_timeout": timeout,
-            "server_settings": {
-                "statement_timeout": str(int(timeout * 1000)),
-                "idle_in_transaction_session_timeout": str(int(timeout * 4000)),
-                "application_name": "authsvc",
-            },
-        },
-    )
-
-
-def _open_sqlite(url: str, timeout: float) -> AsyncEngine:
-    path = Path(url.removeprefix("sqlite:///"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # For its owner alone from the start: SQLite gives its other files the same mode.
-    path.touch(mode=0o600)
-    engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}",
-        pool_size=5,
-        max_overflow=0,
-        pool_timeout=timeout,
-        hide_parameters=True,
-    )
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def prepare(connection: Any, _record: Any) -> None:
-        # The driver must not begin transactions of its own: ours begin below.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
-        # FULL: what was answered survives a power cut, a revocation above all.
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def begin(connection: Any) -> None:
-        # A writer takes the write lock at once: upgrading a read lock later can deadlock.
-        writes = connection.get_execution_options().get("sqlite_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
+def _driver_of(connection: AsyncConnection) -> Any:
+    """Return the driver's own connection, of a connection that was just opened."""
+    sync = connection.sync_connection
+    assert sync is not None  # noqa: S101  # it is open
+    return sync.connection.driver_connection

@@ -1,59 +1,41 @@
 """Whether the database and Redis answer."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Final
+from typing import Literal
 
 from sqlalchemy import text
 
 from authsvc.protocol.errors import OAuthError
+from authsvc.storage.changes import Changes
 from authsvc.storage.database import Database
 from authsvc.storage.redis import REDIS_ERRORS, RedisClient
 
-_PATIENCE: Final = 0.8
-"""Seconds a probe waits for an answer."""
-_TOO_LATE: Final = "no answer in time"
-_abandoned: set[asyncio.Task[str | None]] = set()
+_PATIENCE = 0.5
+"""Seconds a probe of Redis waits: whoever asks for readiness often waits but one."""
+
+Problem = tuple[Literal["degraded", "error"], str]
 
 
-async def probe_database(database: Database) -> str | None:
-    """Return None when the database answers within 0.8 seconds, else why not."""
-    return await bounded(_ask_database(database))
+async def probe_database(database: Database) -> Problem | None:
+    """Return None when the database can serve, else how bad it is and why.
 
-
-async def probe_redis(redis: RedisClient) -> str | None:
-    """Return None when Redis answers within 0.8 seconds, else why not."""
-    return await bounded(_ask_redis(redis))
-
-
-async def bounded(probe: Coroutine[None, None, str | None]) -> str | None:
-    """Return what ``probe`` finds, or that it took longer than 0.8 seconds.
-
-    It is cancelled then, and not waited for: drivers take their time to give up a
-    connection that hangs.
+    It is asked even while its breaker is open, which an answer closes.
     """
-    task = asyncio.create_task(probe)
-    _abandoned.add(task)
-    task.add_done_callback(_abandoned.discard)
-    done, _ = await asyncio.wait({task}, timeout=_PATIENCE)
-    if done:
-        return task.result()
-    task.cancel()
-    return _TOO_LATE
-
-
-async def _ask_database(database: Database) -> str | None:
+    question = "SELECT 0" if database.is_sqlite else "SHOW transaction_read_only"
     try:
-        async with database.reading() as tx:
-            await tx.execute(text("SELECT 1"))
+        with database.bounded():
+            async with database.reading(probing=True) as tx:
+                answer = (await tx.execute(text(question))).scalar_one()
     except OAuthError as error:
-        return error.detail or _TOO_LATE
-    return None
+        return "error", error.detail or "no answer in time"
+    return ("degraded", "read-only") if answer == "on" else None
 
 
-async def _ask_redis(redis: RedisClient) -> str | None:
+async def probe_redis(redis: RedisClient, changes: Changes) -> Problem | None:
+    """Return None when Redis answers and announcements arrive, else why not."""
     try:
-        await redis.ping()
+        async with asyncio.timeout(_PATIENCE):
+            await redis.ping()
     except REDIS_ERRORS as error:
-        return type(error).__name__
-    return None
+        return "degraded", type(error).__name__
+    return None if changes.live else ("degraded", "announcements do not arrive")

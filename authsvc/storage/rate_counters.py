@@ -16,7 +16,7 @@ from redis.asyncio.cluster import RedisCluster
 
 from authsvc.clock import Clock
 from authsvc.logs import get_logger
-from authsvc.storage.redis import check_not_cancelled
+from authsvc.storage.cancellation import check_not_cancelled
 
 _PREFIX = "authsvc:rate:"
 _MAX_KEYS = 65_536

@@ -1,16 +1,19 @@
 """Redis: one client per process, for a single server, Sentinel or Cluster.
 
 Each command is bounded in time, and Redis away is an expected state: callers catch
-``REDIS_ERRORS`` and go on from the database.
+``REDIS_ERRORS`` and go on from the database. A command is sent again only where the
+connection was closed: one that was not answered in time may have been carried out.
 """
 
-import asyncio
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 REDIS_ERRORS = (RedisError, OSError, TimeoutError)
@@ -18,17 +21,6 @@ TIMEOUT = 0.5
 """Seconds a connection or a command may take."""
 
 RedisClient = Redis | RedisCluster
-
-
-def check_not_cancelled() -> None:
-    """Raise CancelledError when this task was cancelled and the driver swallowed it.
-
-    It waits with ``asyncio.wait_for``, which before Python 3.12 forgets a cancellation
-    that comes together with the answer. A loop that must end calls this at each turn.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def database_number(redis: RedisClient) -> int:
@@ -49,6 +41,7 @@ def open_redis(url: str) -> RedisClient:
         "socket_timeout": TIMEOUT,
         "socket_connect_timeout": TIMEOUT,
         "health_check_interval": 15,
+        "retry": Retry(NoBackoff(), 1, (RedisConnectionError,)),
     }
     scheme = urlsplit(url).scheme
     if scheme == "redis+sentinel":

@@ -87,7 +87,7 @@ class Snapshot(Generic[V]):
         if kept is not None:
             return kept
         # One loads, the others wait: opening every signing key is no small work.
-        async with self._loading:
+        async with self._database.waiting(), self._loading:
             return self._kept() or await self._reload()
 
     def _kept(self) -> V | None:

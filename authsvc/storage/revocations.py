@@ -151,8 +151,13 @@ class RevocationList:
             self._forget_expired(self._clock.now())
             self._sweep_at = max(_SWEEP_AT, 2 * len(self._entries))
         packed = [[_pack(entry) for entry in batch] for batch in _batches(entries)]
+        writable = entries
+        if self._changes.redis_breaker.is_open:
+            # Nobody waits for what is known to be in vain: a poll writes it.
+            self._unshared.update({(entry.kind, entry.value): entry for entry in entries})
+            writable = []
         await asyncio.gather(
-            self._write_redis(entries),
+            self._write_redis(writable),
             *(self._changes.announce({"revoked": batch}) for batch in packed),
         )
 
@@ -172,6 +177,7 @@ class RevocationList:
                 with span("redis SET"):
                     await pipeline.execute()
             except REDIS_ERRORS as error:
+                self._changes.redis_breaker.note_failure()
                 log.warning("revocation_not_shared", error=type(error).__name__)
                 return False
             for entry in batch:

@@ -27,6 +27,8 @@ def sample(server: AuthorizationServer) -> None:
     metrics.WORKERS.set(1)
     metrics.REDIS_CONFIGURED.set(resources.redis is not None)
     metrics.REDIS_LIVE.set(resources.changes.live)
+    metrics.BREAKER_OPEN.labels("database").set(resources.database.breaker.is_open)
+    metrics.BREAKER_OPEN.labels("redis").set(resources.changes.redis_breaker.is_open)
     metrics.HASHES_WAITING.set(hashes.waiting)
     metrics.HASHES_RUNNING.set(hashes.running)
     metrics.REVOCATIONS_LISTED.set(revocations.listed)

@@ -1,7 +1,7 @@
 """Whether the process lives, whether it can serve, and its metrics."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
@@ -10,13 +10,11 @@ from starlette.responses import Response
 from authsvc import metrics_folder
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.protocol.errors import OAuthError
-from authsvc.storage.health import bounded, probe_database, probe_redis
-from authsvc.storage.redis import RedisClient
+from authsvc.resources import Resources
+from authsvc.storage.health import Problem, probe_database, probe_redis
 from authsvc.web.errors import json_response
 from authsvc.web.gauges import sample
 from authsvc.web.requests import server_of
-
-_NO_REDIS: Final = {"status": "ok", "detail": "not configured: one process is assumed"}
 
 
 async def healthz(_request: Request) -> Response:
@@ -27,7 +25,8 @@ async def healthz(_request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """``GET /readyz``: 200 when requests can be served, each dependency named.
 
-    Redis away is ``degraded`` and still ready: everything is served, from the database.
+    Redis away is ``degraded`` and still ready: everything is served, from the database. So is a
+    database that is read-only: what only reads is served.
     """
     checks = await _check(server_of(request))
     ready = all(check["status"] != "error" for check in checks.values())
@@ -49,30 +48,29 @@ async def _check(server: AuthorizationServer) -> dict[str, dict[str, Any]]:
     """Ask all at once: that one hangs takes no time from the others."""
     resources = server.resources
     database, redis, keys = await asyncio.gather(
-        probe_database(resources.database),
-        _probe_redis(resources.redis),
-        bounded(_probe_keys(server)),
+        probe_database(resources.database), _check_redis(resources), _check_keys(resources)
     )
-    return {
-        "database": _finding(database, "error"),
-        "redis": _NO_REDIS if resources.redis is None else _finding(redis, "degraded"),
-        "keys": _finding(keys, "error"),
-    }
+    return {"database": _finding(database), "redis": redis, "keys": _finding(keys)}
 
 
-async def _probe_redis(redis: RedisClient | None) -> str | None:
-    return None if redis is None else await probe_redis(redis)
+async def _check_redis(resources: Resources) -> dict[str, Any]:
+    if resources.redis is None:
+        return {"status": "ok", "detail": "not configured: one process is assumed"}
+    return _finding(await probe_redis(resources.redis, resources.changes))
 
 
-async def _probe_keys(server: AuthorizationServer) -> str | None:
-    """Return None when there is a key that signs access tokens, else why not."""
+async def _check_keys(resources: Resources) -> Problem | None:
     try:
-        keyring = await server.resources.keyring.get()
-        keyring.active(server.resources.settings.signing_alg)
+        with resources.database.bounded():
+            keyring = await resources.keyring.get()
+        keyring.active(resources.settings.signing_alg)
     except OAuthError as error:
-        return error.detail or error.description
+        return "error", error.detail or error.description
     return None
 
 
-def _finding(problem: str | None, severity: str) -> dict[str, Any]:
-    return {"status": "ok"} if problem is None else {"status": severity, "detail": problem}
+def _finding(problem: Problem | None) -> dict[str, Any]:
+    if problem is None:
+        return {"status": "ok"}
+    severity, detail = problem
+    return {"status": severity, "detail": detail}

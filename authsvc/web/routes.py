@@ -41,11 +41,16 @@ _CORS_FOLDER = "/register/"
 
 
 def current(endpoint: Endpoint) -> Endpoint:
-    """Let the endpoint see what was changed elsewhere: clients, roles and keys."""
+    """Let the endpoint see what was changed elsewhere: clients, roles and keys.
+
+    All that is asked of the database from here on shares the time budget of a request.
+    """
 
     async def answer(request: Request) -> Response:
-        await server_of(request).resources.changes.ensure_current()
-        return await endpoint(request)
+        resources = server_of(request).resources
+        with resources.database.bounded():
+            await resources.changes.ensure_current()
+            return await endpoint(request)
 
     return answer
 

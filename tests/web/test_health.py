@@ -15,7 +15,8 @@ from authsvc.signing.algorithms import ALGORITHMS
 from authsvc.signing.rotation import REGISTRY as KEYS_REGISTRY
 from authsvc.storage.schema import signing_keys
 from authsvc.web.gauges import sample_database
-from tests.provider import Provider
+from tests.provider import Provider, open_provider
+from tests.replicas.replicas import until
 from tests.servers import PostgresServer, RedisServer
 
 
@@ -27,6 +28,8 @@ async def test_the_process_answers(provider: Provider) -> None:
 
 
 async def test_readiness_names_each_dependency(provider: Provider) -> None:
+    changes = provider.resources.changes
+    await until(lambda: provider.resources.redis is None or changes.live)
     response = await provider.http.get("/readyz")
     assert response.status_code == 200
     answer = response.json()
@@ -98,7 +101,7 @@ async def test_readiness_is_known_within_a_second_although_both_servers_hang(
     frozen_servers: tuple[Any, Callable[[], None]], open_providers: Any
 ) -> None:
     backend, freeze = frozen_servers
-    provider: Provider = await open_providers(backend)
+    provider: Provider = await open_providers(backend, database_request_timeout_ms=700)
     assert (await provider.http.get("/readyz")).status_code == 200
     freeze()
     for _ in range(2):
@@ -110,6 +113,18 @@ async def test_readiness_is_known_within_a_second_although_both_servers_hang(
         assert checks["database"]["status"] == "error"
         assert checks["redis"]["status"] == "degraded"
     assert (await provider.http.get("/healthz")).status_code == 200
+
+
+async def test_the_service_ends_although_both_servers_hang(
+    frozen_servers: tuple[Any, Callable[[], None]],
+) -> None:
+    """Drivers turn a cancellation into errors of their own: no loop may go on after that."""
+    backend, freeze = frozen_servers
+    async with asyncio.timeout(30), open_provider(backend.settings()) as provider:
+        assert (await provider.http.get("/readyz")).status_code == 200
+        freeze()
+        pools = provider.resources.database.pool_use
+        await until(lambda: any(used for used, _ in pools().values()))
 
 
 async def test_without_a_signing_key_the_service_is_not_ready(
