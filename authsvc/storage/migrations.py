@@ -13,15 +13,22 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
+from authsvc.protocol.errors import Conflict
 from authsvc.storage.database import Database
 from authsvc.storage.schema import metadata
 
+_LOCK_NOT_AVAILABLE = "55P03"
 _SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:
-    """Migrate the schema up to ``revision``."""
+    """Migrate the schema up to ``revision``.
+
+    Raises Conflict when a lock is not to be had in time. What was done until then stays or
+    is undone as a whole, and the next upgrade goes on from there.
+    """
     await _run(database, lambda config: command.upgrade(config, revision))
 
 
@@ -68,8 +75,16 @@ async def _run(database: Database, action: Callable[[Config], None]) -> None:
         config.set_main_option("script_location", str(_SCRIPTS))
         action(config)
 
-    async with database.engine.connect() as connection:
-        if database.is_sqlite:
-            await connection.execution_options(sqlite_write=True)
-        await connection.run_sync(migrate)
-        await connection.commit()
+    try:
+        async with database.engine.connect() as connection:
+            if database.is_sqlite:
+                await connection.execution_options(sqlite_write=True)
+            await connection.run_sync(migrate)
+            await connection.commit()
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        raise Conflict(
+            "The migration did not get a lock in time: somebody uses the table for long; "
+            "run it again"
+        ) from error
