@@ -12,14 +12,19 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from authsvc.protocol.errors import Conflict
 from authsvc.storage.database import Database
-from authsvc.storage.schema import metadata
+from authsvc.storage.schema import APPEND_ONLY, metadata
 
 _LOCK_NOT_AVAILABLE = "55P03"
+_POSTGRESQL_TRIGGERS = (
+    "SELECT tgname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+    " WHERE tgenabled IN ('O', 'A') AND pg_table_is_visible(pg_class.oid)"
+)
+_SQLITE_TRIGGERS = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
 _SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
 
 
@@ -59,14 +64,27 @@ def known_revisions() -> list[str]:
 
 
 async def find_differences(database: Database) -> list[str]:
-    """Return how the schema differs from the models; empty when they agree."""
+    """Return how the schema differs from the models; empty when they agree.
+
+    A trigger that keeps audit rows and is gone or disabled is a difference, too.
+    """
 
     def compare(connection: Connection) -> list[str]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        return [str(difference) for difference in compare_metadata(context, metadata)]
+        differences = [str(difference) for difference in compare_metadata(context, metadata)]
+        return [*differences, *_find_missing_triggers(connection)]
 
     async with database.engine.connect() as connection:
         return await connection.run_sync(compare)
+
+
+def _find_missing_triggers(connection: Connection) -> list[str]:
+    statement, operations = _SQLITE_TRIGGERS, ["update", "delete"]
+    if connection.dialect.name == "postgresql":
+        statement, operations = _POSTGRESQL_TRIGGERS, [*operations, "truncate"]
+    found = set(connection.execute(text(statement)).scalars())
+    wanted = {f"{table}_no_{operation}" for table in APPEND_ONLY for operation in operations}
+    return [f"the trigger {name} is missing or disabled" for name in sorted(wanted - found)]
 
 
 async def _run(database: Database, action: Callable[[Config], None]) -> None:
