@@ -80,12 +80,13 @@ imports: $(VENV)/.development ## Check that imports point down the floors of the
 	$(BIN)/lint-imports --no-logo
 
 .PHONY: migrations-check
-migrations-check: $(VENV)/.development ## Check that migrations and models are in step
+migrations-check: $(VENV)/.development ## Check that migrations fit the models and lock nobody out
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	echo "authsvc db upgrade && authsvc db check" && \
 	export AUTHSVC_ENV=development AUTHSVC_DATABASE_URL="sqlite:///$$folder/authsvc.db" && \
 	AUTHSVC_MASTER_KEY=$$($(BIN)/python -c 'import base64, secrets; print(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("="))') && \
 	export AUTHSVC_MASTER_KEY && $(BIN)/authsvc db upgrade && $(BIN)/authsvc db check
+	$(BIN)/python -m tests.migrations.check
 
 .PHONY: docs-check
 docs-check: $(VENV)/.development ## Check that the README's settings table is current

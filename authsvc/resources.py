@@ -26,10 +26,13 @@ from authsvc.master_key import (
     read_or_create_master_key,
 )
 from authsvc.outbound import Outbound
+from authsvc.signing.audit_checkpoints import AuditCheckpoints
+from authsvc.signing.audit_verification import AuditVerifier
 from authsvc.signing.keyring import Keyring, load_keyring
 from authsvc.signing.rotation import REGISTRY as KEYS_REGISTRY
 from authsvc.signing.rotation import KeyRotation
 from authsvc.storage.audit import AuditLog
+from authsvc.storage.audit_chain import AuditChain
 from authsvc.storage.changes import Changes
 from authsvc.storage.database import Database, Transaction
 from authsvc.storage.engines import open_database
@@ -55,6 +58,9 @@ class Resources:
     root: RootSecret
     opaque_hash: OpaqueHash
     audit: AuditLog
+    audit_chain: AuditChain
+    audit_checkpoints: AuditCheckpoints
+    audit_verifier: AuditVerifier
     keyring: Snapshot[Keyring]
     key_rotation: KeyRotation
     role_graph: Snapshot[RoleGraph]
@@ -142,6 +148,7 @@ def _wire(
 ) -> Resources:
     changes = Changes(database, redis)
     audit = AuditLog(root.derive("audit"))
+    audit_chain = AuditChain(root.derive("audit"))
     opaque_hash = OpaqueHash(root)
     revocations = RevocationList(database, redis, changes, clock)
     revoker = Revoker(revocations, clock, access_token_ttl=settings.access_token_ttl)
@@ -163,6 +170,7 @@ def _wire(
     async def read_role_graph(tx: Transaction) -> RoleGraph:
         return RoleGraph(await load_roles(tx))
 
+    keyring = Snapshot(database, changes, KEYS_REGISTRY, read_keyring)
     return Resources(
         settings=settings,
         clock=clock,
@@ -173,7 +181,17 @@ def _wire(
         root=root,
         opaque_hash=opaque_hash,
         audit=audit,
-        keyring=Snapshot(database, changes, KEYS_REGISTRY, read_keyring),
+        audit_chain=audit_chain,
+        audit_checkpoints=AuditCheckpoints(
+            database,
+            audit_chain,
+            keyring,
+            clock,
+            issuer=settings.issuer,
+            alg=settings.signing_alg,
+        ),
+        audit_verifier=AuditVerifier(database, audit_chain, keyring),
+        keyring=keyring,
         key_rotation=KeyRotation(
             master_keys,
             changes,

@@ -51,6 +51,8 @@ def _migrate(connection: Connection) -> None:
         target_metadata=metadata,
         compare_type=True,
         render_as_batch=connection.dialect.name == "sqlite",
+        # A lock of one revision must not be held through the next ones.
+        transaction_per_migration=True,
     )
     with _alone(connection), context.begin_transaction():
         context.run_migrations()

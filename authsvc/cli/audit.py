@@ -1,29 +1,38 @@
 """``authsvc audit``: what happened, and whether the record of it is whole."""
 
-import hmac
 import re
 from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from authsvc.cli.input import STDIN, read_text
 from authsvc.cli.operation import Operation, operate
 from authsvc.cli.output import AsJson, print_json, print_lines, print_table
 from authsvc.cli.paging import read_pages
 from authsvc.cli.refusal import Refused
-from authsvc.storage.audit import AuditEvent, AuditFinding
+from authsvc.signing.audit_checkpoint import AuditCheckpoint, parse_checkpoint
+from authsvc.signing.audit_verification import AuditVerification
+from authsvc.storage.audit import AuditEvent
 
 app = typer.Typer(help="The audit log: what happened, and whether the record is whole.")
 
 HeadOption = Annotated[
     str | None,
     typer.Option(
-        metavar="POSITION:HEX",
-        help="A head that this command printed before: also finds events that were cut "
-        "off at the end since.",
+        metavar="HEAD",
+        help="Heads that were kept elsewhere: POSITION:HEX, or a file with what `audit head` "
+        "printed, a line each, or - for standard input. Also finds events that were cut off "
+        "at the end since.",
     ),
 ]
 _HEAD = re.compile(r"[0-9]{1,18}:[0-9a-f]{64}")
+_UNSEEN_END = (
+    "Whether events were cut off at the end shows only against a head that was kept elsewhere: "
+    "keep what `authsvc audit head` prints, and give it with --head."
+)
 
 
 @app.command("list")
@@ -62,59 +71,77 @@ def list_(
 
 
 @app.command()
+def head(as_json: AsJson = False) -> None:
+    """Print the signed head of the log, to be kept elsewhere.
+
+    It is a JWS that the public JWKS verifies. `audit verify --head` tells whether the log
+    still holds all that it held then.
+    """
+
+    async def work(operation: Operation) -> tuple[str, AuditCheckpoint]:
+        resources = operation.resources
+        text = await resources.audit_checkpoints.issue()
+        return text, parse_checkpoint(text, resources.audit_chain)
+
+    text, checkpoint = operate(work)
+    if not as_json:
+        print_lines(text)
+        return
+    print_json(
+        {
+            "checkpoint": text,
+            "head": str(checkpoint.head),
+            "position": checkpoint.head.position,
+            "issuer": checkpoint.issuer,
+            "issued_at": datetime.fromtimestamp(checkpoint.issued_at, UTC),
+            "kid": checkpoint.kid,
+        }
+    )
+
+
+@app.command()
 def verify(
     head: HeadOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Check that the record is whole.
 
-    Names the first event that was changed, removed or reordered.
-
-    Keep the head that is printed in another place, and give it the next time.
+    Names the first event that was changed, removed or reordered, and checks every signed
+    checkpoint. That the end was cut off shows only against a head that was kept elsewhere.
     """
-    if head is not None and not _HEAD.fullmatch(head):
-        raise typer.BadParameter("a head is POSITION:HEX, as this command prints it")
+    kept = _read_heads(head) if head is not None else []
 
-    async def work(operation: Operation) -> dict[str, Any]:
-        audit = operation.resources.audit
-        async with operation.database.transaction() as tx:
-            finding = await audit.verify(tx)
-            problem = finding.problem
-            if problem is None and head is not None:
-                found = await audit.find_head_at(tx, int(head.partition(":")[0]))
-                problem = _compare(found, head)
-        return _finding_document(finding, problem)
+    async def work(operation: Operation) -> AuditVerification:
+        return await operation.resources.audit_verifier.verify(kept)
 
-    document = operate(work)
+    found = operate(work)
     if as_json:
-        print_json(document)
-    if not document["ok"]:
-        where = document["event_id"] or f"position {document['checked']}"
-        raise Refused(f"the audit log was tampered with, at {where}: {document['problem']}")
+        print_json({"ok": found.problem is None, **asdict(found)})
+    if found.problem is not None:
+        where = f"position {found.position}"
+        if found.event_id is not None:
+            where += f", event {found.event_id}"
+        raise Refused(f"the audit log was tampered with, at {where}: {found.problem}")
     if not as_json:
         print_lines(
-            f"All {document['checked']} events are as they were written.",
-            f"Head: {document['head']}",
+            f"All {found.checked} events are as they were written, "
+            f"and {found.checkpoints} signed checkpoints agree.",
+            f"Head: {found.head}",
+            *([] if kept else [_UNSEEN_END]),
         )
 
 
-def _compare(found: str | None, head: str) -> str | None:
-    if found is None:
-        return "the log ends before the head that was given: events were removed"
-    if not hmac.compare_digest(found, head):
-        return "the log is another one than that of the head that was given"
-    return None
+def _read_heads(source: str) -> list[str]:
+    """Return the heads that ``source`` holds or is; raises BadParameter, Refused."""
+    if _HEAD.fullmatch(source):
+        return [source]
+    if source != STDIN and not Path(source).exists():
+        raise typer.BadParameter("a head is POSITION:HEX, a file, or - for standard input")
+    heads = read_text(source).split()
+    if not heads:
+        raise Refused(f"there is no head in {'standard input' if source == STDIN else source}")
+    return heads
 
 
 def _document(event: AuditEvent) -> dict[str, Any]:
     return {**asdict(event), "details": dict(event.details)}
-
-
-def _finding_document(finding: AuditFinding, problem: str | None) -> dict[str, Any]:
-    return {
-        "ok": problem is None,
-        "checked": finding.checked,
-        "head": finding.head,
-        "event_id": finding.event_id,
-        "problem": problem,
-    }

@@ -58,11 +58,15 @@ def public_jwk(key: PrivateKey, alg: str) -> dict[str, Any]:
     """Return the public JWK of ``key`` with its ``kid`` (RFC 7638), ``use`` and ``alg``."""
     members: dict[str, Any] = _IMPLEMENTATIONS[alg].to_jwk(key.public_key(), as_dict=True)
     members.pop("key_ops", None)
-    needed = {name: members[name] for name in _THUMBPRINT_MEMBERS[members["kty"]]}
-    digest = hashlib.sha256(orjson.dumps(needed, option=orjson.OPT_SORT_KEYS))
     # RS256 and PS256 may sign with one RSA key elsewhere; here each key has one algorithm.
-    kid = base64.urlsafe_b64encode(digest.digest()).decode().rstrip("=")
-    return {**members, "kid": kid, "use": "sig", "alg": alg}
+    return {**members, "kid": thumbprint(members), "use": "sig", "alg": alg}
+
+
+def thumbprint(jwk: Mapping[str, Any]) -> str:
+    """Return the SHA-256 thumbprint of a public JWK (RFC 7638 §3); raises KeyError."""
+    needed = {name: jwk[name] for name in _THUMBPRINT_MEMBERS[jwk["kty"]]}
+    digest = hashlib.sha256(orjson.dumps(needed, option=orjson.OPT_SORT_KEYS))
+    return base64.urlsafe_b64encode(digest.digest()).decode().rstrip("=")
 
 
 def check_key_fits(key: PrivateKey, alg: str) -> None:

@@ -441,3 +441,15 @@ audit_heads = Table(
     Column("position", BigInteger, nullable=False),
     Column("chain_hash", LargeBinary(32), nullable=False),
 )
+
+audit_checkpoints = Table(
+    "audit_checkpoints",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("checkpoint", Text, nullable=False),
+    Column("public_jwk", _json(), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+APPEND_ONLY = ("audit_checkpoints", "audit_events")
+"""Tables whose rows triggers keep: see the revision 0005."""

@@ -156,4 +156,4 @@ async def _administer(provider: Provider, client: TestClient, journey: Journey) 
     journey.note_tokens(await provider.sign_in(leaving, await provider.create_user()))
     async with resources.database.transaction() as tx:
         await server.client_administration.delete(tx, leaving.client_id, ORIGIN)
-        await resources.audit.chain(tx)
+        await resources.audit_chain.chain(tx)

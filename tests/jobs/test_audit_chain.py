@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from sqlalchemy import text
 
 from authsvc.jobs.chain_audit import chain_audit
-from authsvc.storage.audit import AuditFinding
+from authsvc.storage.audit_chain import AuditChain, AuditFinding, find_head_at
 from tests.conftest import Backend, BackendName, OpenProvider
 from tests.provider import ORIGIN, Provider
+from tests.tampering import tamper
 
 EVENTS = 12
 
@@ -30,14 +30,11 @@ async def _write_events(provider: Provider, number: int) -> None:
 
 
 async def _verify(provider: Provider) -> AuditFinding:
-    async with provider.resources.database.transaction() as tx:
-        return await provider.resources.audit.verify(tx)
+    return await provider.resources.audit_chain.verify(provider.resources.database)
 
 
 async def _execute(provider: Provider, *statements: str) -> None:
-    for statement in statements:
-        async with provider.resources.database.transaction() as tx:
-            await tx.execute(text(statement))
+    tamper(provider.settings.database_url, *statements)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -69,8 +66,8 @@ async def test_a_log_that_nobody_touched_is_found_whole(audited: Provider) -> No
     assert second.checked == first.checked + 3
     assert second.head != first.head
     async with audited.resources.database.reading() as tx:
-        assert await audited.resources.audit.find_head_at(tx, first.checked) == first.head
-        assert await audited.resources.audit.find_head_at(tx, second.checked + 1) is None
+        assert await find_head_at(tx, first.checked) == first.head
+        assert await find_head_at(tx, second.checked + 1) is None
 
 
 AT_5 = "WHERE position = 5"
@@ -230,16 +227,15 @@ async def test_a_tail_that_goes_together_with_its_head_is_seen_against_a_head_fr
     # Inside the database nothing is left to tell; outside there is.
     assert finding.problem is None
     async with audited.resources.database.reading() as tx:
-        assert await audited.resources.audit.find_head_at(tx, exported.checked) is None
+        assert await find_head_at(tx, exported.checked) is None
 
 
 async def test_a_chain_can_not_be_made_anew_without_the_key(
     audited: Provider, open_providers: OpenProvider, tampered_backend: Backend
 ) -> None:
     # Another installation's key, on the same rows: what an attacker could compute at most.
-    async with audited.resources.database.transaction() as tx:
-        forger = type(audited.resources.audit)(b"not the key of this installation")
-        assert (await forger.verify(tx)).problem is not None
+    forger = AuditChain(b"not the key of this installation")
+    assert (await forger.verify(audited.resources.database)).problem is not None
 
 
 async def test_replicas_that_chain_at_once_make_one_chain(

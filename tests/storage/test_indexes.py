@@ -93,9 +93,11 @@ async def busy(make_backend: Any, open_providers: OpenProvider) -> Provider:
 async def test_every_statement_of_a_days_work_uses_an_index(busy: Provider) -> None:
     statements: dict[str, Any] = {}
 
-    def remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+    def remember(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
+    ) -> None:
         if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH")) and "pg_" not in statement:
-            statements.setdefault(statement, parameters)
+            statements.setdefault(statement, parameters[0] if many else parameters)
 
     database = busy.resources.database
     engines = [database.engine.sync_engine, database._readers.sync_engine]

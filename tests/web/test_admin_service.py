@@ -3,6 +3,7 @@
 import pytest
 
 from tests.provider import SECRET, Provider, TestClient, header_of
+from tests.tampering import tamper
 from tests.web.admin import Admin, client_token, open_admin
 
 
@@ -105,11 +106,10 @@ async def test_the_audit_log_is_verified(admin: Admin, provider: Provider) -> No
     assert whole["valid"] is True
     assert whole["checked"] > 0
 
-    async with provider.resources.database.transaction() as tx:
-        connection = await tx.connection()
-        await connection.exec_driver_sql(
-            "UPDATE audit_events SET actor = 'nobody' WHERE event = 'user.created'"
-        )
+    tamper(
+        provider.settings.database_url,
+        "UPDATE audit_events SET actor = 'nobody' WHERE event = 'user.created'",
+    )
 
     altered = (await admin.call("POST", "/audit/verify")).json()
     assert altered["valid"] is False

@@ -1,6 +1,7 @@
 """``/audit``: what happened, who did it, and whether the log is whole."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +32,8 @@ class Verification(View):
     valid: bool
     checked: int
     head: str
+    checkpoints: int
+    position: int | None
     event_id: str | None
     problem: str | None
 
@@ -54,18 +57,8 @@ async def _list(call: Call) -> Answer:
 
 
 async def _verify(call: Call) -> Answer:
-    resources = call.server.resources
-    async with resources.database.transaction() as tx:
-        finding = await resources.audit.verify(tx)
-    return ok(
-        Verification(
-            valid=finding.problem is None,
-            checked=finding.checked,
-            head=finding.head,
-            event_id=finding.event_id,
-            problem=finding.problem,
-        )
-    )
+    found = await call.server.resources.audit_verifier.verify()
+    return ok(Verification(valid=found.problem is None, **asdict(found)))
 
 
 def _view(event: AuditEvent) -> EventView:
