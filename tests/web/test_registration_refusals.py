@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from limits import parse_many
 
+from authsvc.config import Settings
 from tests.answers import check_error
 from tests.client_keys import public_jwk
 from tests.conftest import Backend, OpenProvider
@@ -122,6 +124,29 @@ async def test_too_many_clients_that_nobody_used_stop_registration_for_a_while(
 
     await provider.sign_in(client_of(first), await provider.create_user())
     await registered(provider)
+
+
+async def test_one_address_does_not_fill_the_room_for_all_within_a_day() -> None:
+    settings = Settings()
+    a_minute, a_day = parse_many(settings.rate_limit_register_address)
+    assert (a_minute.get_expiry(), a_day.get_expiry()) == (60, 86_400)
+    # Twice: windows are those of the calendar.
+    assert 2 * a_day.amount < settings.registration_max_unused / 2
+
+
+async def test_a_day_s_requests_of_one_address_are_limited_too(
+    sqlite_backend: Backend, open_providers: OpenProvider
+) -> None:
+    provider = await open_providers(
+        sqlite_backend,
+        registration="open",
+        rate_limits=True,
+        rate_limit_register_address="100/minute;2/day",
+    )
+    answers = [await register(provider) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 429]
+    assert [answer.headers["ratelimit-limit"] for answer in answers] == ["2", "2", "2"]
+    assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["1", "0", "0"]
 
 
 async def test_registration_is_limited_per_address(
