@@ -127,6 +127,7 @@ async def test_a_registration_can_be_read_replaced_and_deleted(suite: Suite) -> 
     read = await _read(client)
     assert read.status_code == 200
     assert read.json()["client_id"] == client.client_id
+    assert read.json()["client_secret_expires_at"] == 0
     wanted = registration_for("code", client_id=client.client_id, client_name="Renamed")
     replaced = await suite.http.put(uri, json=wanted, headers=bearer)
     assert (replaced.status_code, replaced.json()["client_name"]) == (200, "Renamed")
