@@ -1,5 +1,6 @@
 """What ``POST /register`` refuses, and with which code (RFC 7591 §3.2.2)."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.answers import check_error
 from tests.client_keys import public_jwk
 from tests.conftest import Backend, OpenProvider
 from tests.provider import REDIRECT_URI, Provider
-from tests.registration import WEB, client_of, register, registered
+from tests.registration import WEB, bearer, client_of, register, registered
 
 
 @pytest.fixture
@@ -72,7 +73,10 @@ async def test_metadata_that_is_wrong_is_refused_with_the_code_of_rfc_7591(
         (b"null", "application/json", 400),
         (b'{"client_name":"a","client_name":"b"}', "application/json", 400),
         (b'{"client_name":"\\u0000"}', "application/json", 400),
-        (b'{"unknown":"\\ud800"}', "application/json", 400),
+        (b'{"software_statement":"\\ud800.a.b"}', "application/json", 400),
+        (b'{"client_name#\\ud800":"a"}', "application/json", 400),
+        (b'{"default_max_age":1152921504606846976}', "application/json", 400),
+        (b'{"a":' + b"[" * 16 + b"]" * 16 + b"}", "application/json", 400),
         (b'{"default_max_age":1e999}', "application/json", 400),
         (b'{"default_max_age":NaN}', "application/json", 400),
         (b'{"a":' + b"[" * 5_000 + b"]" * 5_000 + b"}", "application/json", 400),
@@ -90,7 +94,52 @@ async def test_a_body_that_is_no_json_object_is_refused(
     response = await opened.http.post(
         "/register", content=body, headers={"Content-Type": media_type}
     )
-    check_error(response, status, "invalid_request")
+    check_error(response, status, "invalid_client_metadata" if status == 400 else "invalid_request")
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        '"foo": 1152921504606846976',
+        '"foo": 1e999',
+        '"foo": "\\u0000\\ud800"',
+        '"\\u0001": {"\\udfff": "\\u007f"}',
+        '"foo": ' + "[" * 14 + "]" * 14,
+        '"foo#de": "\\u0000"',
+        '"jwks": {"keys": [' + json.dumps(public_jwk("ES256"))[:-1] + ', "foo": "\\u0000"}]}',
+    ],
+)
+async def test_a_member_that_is_not_known_is_ignored_whatever_it_holds(
+    opened: Provider, member: str
+) -> None:
+    """RFC 7591 §2."""
+    known = json.dumps(dict(WEB))
+    headers = {"Content-Type": "application/json"}
+    response = await opened.http.post(
+        "/register", content=f"{known[:-1]}, {member}}}", headers=headers
+    )
+    assert response.status_code == 201, response.text
+    made = response.json()
+    assert "foo" not in response.text
+    changed = f'{known[:-1]}, "client_id": "{made["client_id"]}", {member}}}'
+    response = await opened.http.put(
+        made["registration_client_uri"],
+        content=changed,
+        headers=headers | bearer(made["registration_access_token"]),
+    )
+    assert response.status_code == 200, response.text
+
+
+async def test_a_change_that_is_no_json_object_is_refused_like_a_registration(
+    opened: Provider,
+) -> None:
+    made = await registered(opened)
+    headers = {"Content-Type": "application/json"} | bearer(made["registration_access_token"])
+    for body in (b"{", b"[]", b'{"client_secret":"\\ud800"}'):
+        response = await opened.http.put(
+            made["registration_client_uri"], content=body, headers=headers
+        )
+        check_error(response, 400, "invalid_client_metadata")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
