@@ -177,7 +177,9 @@ class Settings(BaseSettings):
     rate_limit_revoke_address: Rate = setting("6000/minute", "revocation, per address")
     rate_limit_logout_address: Rate = setting("120/minute", "logout, per address")
     rate_limit_discovery_address: Rate = setting("3000/minute", "metadata and JWKS, per address")
-    rate_limit_register_address: Rate = setting("600/minute", "registration, per address")
+    rate_limit_register_address: Rate = setting(
+        "600/minute;2000/day", "registration and its management, per address"
+    )
     rate_limit_device_address: Rate = setting("60/minute", "device code entry, per address")
     rate_limit_admin_address: Rate = setting("1200/minute", "admin API, per address")
     jobs: Switch = setting(

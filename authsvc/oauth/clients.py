@@ -9,6 +9,7 @@ from authlib.oauth2.rfc6749 import ClientMixin
 from authsvc.access.administration import CLIENTS_REGISTRY
 from authsvc.clock import timestamp
 from authsvc.oauth.capabilities import REFRESH_TOKEN
+from authsvc.oauth.client_secrets import uses_secret
 from authsvc.protocol.client_metadata import ClientMetadata, read_client_metadata
 from authsvc.protocol.redirect_uri import match_redirect_uri
 from authsvc.protocol.scope import OFFLINE_ACCESS, OPENID, SCOPE_CLAIMS
@@ -147,7 +148,11 @@ async def note_client_use(tx: Transaction, client: Client, now: datetime) -> Non
 
 
 def registration_response(client: Client, secret: str | None = None) -> dict[str, Any]:
-    """Return the client as the JSON of RFC 7591 §3.2.1, with the secret if it is given."""
+    """Return the client as the JSON of RFC 7591 §3.2.1, with the secret if it is given.
+
+    ``client_secret_expires_at`` is there for every client that was issued a secret, also where
+    the secret itself is not known any more; 0 says that it does not expire.
+    """
     response: dict[str, Any] = {
         "client_id": client.client_id,
         "client_id_issued_at": timestamp(client.created_at),
@@ -155,5 +160,6 @@ def registration_response(client: Client, secret: str | None = None) -> dict[str
     }
     if secret is not None:
         response["client_secret"] = secret
+    if secret is not None or uses_secret(client.metadata):
         response["client_secret_expires_at"] = 0
     return response

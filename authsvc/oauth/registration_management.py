@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from authsvc.oauth.client_administration import MetadataChange
+from authsvc.oauth.client_secrets import uses_secret
 from authsvc.oauth.clients import Client, load_client, registration_response
 from authsvc.oauth.registration import with_management
 from authsvc.oauth.registration_rules import check_self_registered, limits_of_change
@@ -62,9 +63,8 @@ async def replace_registration(
     except NotFound as error:
         raise _refused("deleted meanwhile") from error
     secret = raw.get("client_secret")
-    if secret is not None and after.token_endpoint_auth_method.startswith("client_secret"):
+    if secret is not None and uses_secret(after):
         updated.setdefault("client_secret", secret)
-        updated.setdefault("client_secret_expires_at", 0)
     return with_management(server, updated, token)
 
 

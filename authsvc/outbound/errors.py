@@ -21,12 +21,15 @@ class OutboundError(Exception):
 
 
 class Refused(OutboundError):
-    """We would not: what the URL names or what the host sent is against the rules here."""
+    """We would not: what the URL names or what the host sent is against the rules here.
+
+    It is ``temporary`` where the URL is not to blame: another answer of the DNS may do.
+    """
 
     outcome = "refused"
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason, temporary=False)
+    def __init__(self, reason: str, *, temporary: bool = False) -> None:
+        super().__init__(reason, temporary=temporary)
 
 
 class Unwanted(OutboundError):

@@ -2,7 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +26,8 @@ _CONNECT_SHARE: Final = 0.6
 class Answer:
     """What came back. ``headers`` have lower-case names, repeated ones joined by commas.
 
-    ``body`` is None when it was longer than asked for; then it was not read to its end.
+    ``body`` is None when it was not read to its end: it was longer than asked for, or the
+    answer to a POST whose status is all that counts.
     """
 
     status: int
@@ -70,21 +72,19 @@ class Exchange:
 
         ``deadline`` is a time of the event loop. Raises Refused, Busy, Unreachable when it
         is clear that there was no connection, and HostFailed for what else lies with the
-        host: slow, no HTTP, or 5xx.
+        host: slow, no HTTP, or 5xx. To a POST the status is the answer: a body that does not
+        come to its end counts as one that was too long.
         """
         request = _make_request(method, target, headers, body, deadline)
-        try:
+        with _told_apart():
             async with asyncio.timeout_at(deadline):
-                answer = await self._send(request, target.scheme, max_bytes)
-        except httpcore.ConnectTimeout as error:
-            raise Unreachable("no connection: it took too long") from error
-        except (TimeoutError, httpcore.TimeoutException) as error:
-            raise HostFailed("the host took too long") from error
-        except httpcore.ConnectError as error:
-            raise Unreachable(f"no connection: {error}"[:_MAX_REASON]) from error
-        except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-            # Not the error's text, which may quote what the host sent.
-            raise HostFailed(f"broken off: {type(error).__name__}") from error
+                response = await self._pools[target.scheme].handle_async_request(request)
+        try:
+            answer = await _receive(response, max_bytes, deadline)
+        except HostFailed:
+            if method != "POST":
+                raise
+            answer = Answer(response.status, _headers_of(response), None)
         if answer.status >= 500:
             raise HostFailed(f"the host answered {answer.status}", status=answer.status)
         return answer
@@ -95,13 +95,21 @@ class Exchange:
             await pool.aclose()
         await self._lookups.aclose()
 
-    async def _send(self, request: httpcore.Request, scheme: str, max_bytes: int) -> Answer:
-        response = await self._pools[scheme].handle_async_request(request)
-        try:
-            headers = _headers_of(response)
-            return Answer(response.status, headers, await _read(response, headers, max_bytes))
-        finally:
-            await response.aclose()
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Turn what goes wrong on the wire into Unreachable or HostFailed."""
+    try:
+        yield
+    except httpcore.ConnectTimeout as error:
+        raise Unreachable("no connection: it took too long") from error
+    except (TimeoutError, httpcore.TimeoutException) as error:
+        raise HostFailed("the host took too long") from error
+    except httpcore.ConnectError as error:
+        raise Unreachable(f"no connection: {error}"[:_MAX_REASON]) from error
+    except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
+        # Not the error's text, which may quote what the host sent.
+        raise HostFailed(f"broken off: {type(error).__name__}") from error
 
 
 def _make_request(
@@ -139,6 +147,18 @@ def _headers_of(response: httpcore.Response) -> dict[str, str]:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
+
+
+async def _receive(response: httpcore.Response, max_bytes: int, deadline: float) -> Answer:
+    """Read the answer's body, and close its connection however that ends."""
+    headers = _headers_of(response)
+    try:
+        with _told_apart():
+            async with asyncio.timeout_at(deadline):
+                body = await _read(response, headers, max_bytes)
+    finally:
+        await response.aclose()
+    return Answer(response.status, headers, body)
 
 
 async def _read(

@@ -75,5 +75,18 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
         except ValueError as error:
             raise Refused("the resolver answered with what is no address") from error
         if not are_allowed(addresses, public=self._public, loopback=self._loopback):
-            raise Refused("the host has an address that requests may not go to")
+            # A name may have other addresses later: a resolver's lapse is no reason for whoever
+            # tries again to give up. An address that the URL holds stays what it is.
+            temporary = not _is_address(host)
+            raise Refused(
+                "the host has an address that requests may not go to", temporary=temporary
+            )
         return addresses
+
+
+def _is_address(host: str) -> bool:
+    try:
+        parse_addresses([host])
+    except ValueError:
+        return False
+    return True

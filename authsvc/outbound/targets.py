@@ -69,8 +69,11 @@ def parse_target(url: str, *, http: bool) -> Target:
 def parse_redirect(location: str, *, base: Target, http: bool) -> Target:
     """Return where an answer from ``base`` redirects to (RFC 9110 §10.2.2).
 
-    Raises Refused when it may not be followed.
+    Raises Refused when it may not be followed, also for an empty ``location``: it would lead
+    to where it came from.
     """
+    if not location:
+        raise Refused("the redirect leads nowhere")
     # A reference with another character than a URI's would be repaired before it is resolved.
     if split_uri(f"x:{location}") is None:
         raise Refused("the redirect leads to no URL")

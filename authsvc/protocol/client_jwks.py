@@ -6,6 +6,7 @@ its curve is left to Authlib's validator, which imports the keys.
 
 import re
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Final
 
 from authsvc.protocol.encryption import (
@@ -20,7 +21,7 @@ from authsvc.protocol.text import is_plain_text
 MAX_KEYS: Final = 20
 MAX_FETCHED_KEYS: Final = 100
 
-_SECRET_MEMBERS: Final = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
+_SECRET_MEMBERS: Final = ("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv")
 _CURVES: Final = {"EC": ("P-256", "P-384", "P-521"), "OKP": ("Ed25519", "X25519")}
 # A curve of RFC 8037 is for one thing alone.
 _USE_OF_CURVE: Final = {"Ed25519": "sig", "X25519": "enc"}
@@ -34,18 +35,28 @@ _MAX_EXPONENT: Final = 6
 
 
 def parse_client_jwks(value: object) -> dict[str, list[dict[str, object]]]:
-    """Return the JWK Set that a client registers, without the members we have no use for.
+    """Return the JWK Set that a client registers, without what we have no use for.
 
-    Raises InvalidClientMetadata for a private or symmetric key, for a kind of key that
-    neither verifies nor encrypts anything here, and for two keys with one ``kid``.
+    That is unknown members, and keys that neither verify nor encrypt anything here (RFC 7517
+    §5). Raises InvalidClientMetadata for a private or symmetric key, for what is no JWK, for
+    a set of which no key is left, and for a ``kid`` that names two keys of one type and use.
     """
     keys = value.get("keys") if isinstance(value, Mapping) else None
     if not isinstance(keys, list) or not 1 <= len(keys) <= MAX_KEYS:
         raise InvalidClientMetadata("jwks must be a JWK Set of 1 to 20 keys")
-    parsed = [_parse_key(key) for key in keys]
-    kids = [key["kid"] for key in parsed if "kid" in key]
-    if len(set(kids)) != len(kids):
-        raise InvalidClientMetadata("jwks must not hold two keys with one kid")
+    for key in keys:
+        _parse_public(key)
+    parsed: list[dict[str, object]] = []
+    reason: InvalidClientMetadata | None = None
+    for key in keys:
+        try:
+            parsed.append(_parse_key(key))
+        except InvalidClientMetadata as error:
+            reason = reason or error
+    if reason is not None and not parsed:
+        raise reason
+    if any(_are_ambiguous(one, other) for one, other in combinations(parsed, 2)):
+        raise InvalidClientMetadata("jwks must not hold two keys of one use with one kid")
     return {"keys": parsed}
 
 
@@ -72,11 +83,30 @@ def _read_key(key: object) -> dict[str, object] | None:
     return parsed
 
 
-def _parse_key(key: object) -> dict[str, object]:
+def _parse_public(key: object) -> Mapping[str, object]:
+    """Return ``key``, which is a JWK and shows no secret."""
     if not isinstance(key, Mapping):
         raise InvalidClientMetadata("jwks must hold JSON Web Keys")
     if key.get("kty") == "oct" or any(name in key for name in _SECRET_MEMBERS):
         raise InvalidClientMetadata("jwks must hold public keys only")
+    return key
+
+
+def _are_ambiguous(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    """Tell whether a ``kid`` leaves open which of two keys is meant (RFC 7517 §4.5).
+
+    Keys of two types, or for two uses, are told apart by the algorithm.
+    """
+    return (
+        one.get("kid") is not None
+        and one.get("kid") == other.get("kid")
+        and one["kty"] == other["kty"]
+        and len(_find_uses(one) | _find_uses(other)) < 2
+    )
+
+
+def _parse_key(raw: object) -> dict[str, object]:
+    key = _parse_public(raw)
     kty = key.get("kty")
     if not isinstance(kty, str) or kty not in PUBLIC_MEMBERS:
         raise InvalidClientMetadata("jwks must hold RSA, EC or OKP keys")
@@ -144,14 +174,19 @@ def _use_of_operations(operations: list[object]) -> str | None:
 
 def _check_purpose(key: Mapping[str, object]) -> None:
     """Refuse a key whose curve, ``alg``, ``use`` and ``key_ops`` leave nothing it is for."""
-    uses = {key.get("use"), _USE_OF_CURVE.get(str(key.get("crv")))}
-    operations = key.get("key_ops")
-    if isinstance(operations, list):
-        uses.add(_use_of_operations(operations))
-    alg = key.get("alg")
-    if alg is not None:
-        uses.add("enc" if alg in KEY_ALGORITHMS else "sig")
-    if uses >= {"sig", "enc"}:
+    if len(_find_uses(key)) > 1:
         raise InvalidClientMetadata("jwks holds a key that is good for nothing")
+    alg = key.get("alg")
     if alg in KEY_ALGORITHMS and find_encryption_key([key], str(alg)) is None:
         raise InvalidClientMetadata("jwks holds a key that does not fit its alg")
+
+
+def _find_uses(key: Mapping[str, object]) -> set[object]:
+    """Return the uses that the members of a key name: none is both, and both are nothing."""
+    uses = {key.get("use"), _USE_OF_CURVE.get(str(key.get("crv")))}
+    operations, alg = key.get("key_ops"), key.get("alg")
+    if isinstance(operations, list):
+        uses.add(_use_of_operations(operations))
+    if alg is not None:
+        uses.add("enc" if alg in KEY_ALGORITHMS else "sig")
+    return uses - {None}

@@ -15,7 +15,7 @@ from authsvc.protocol.encryption import DEFAULT_ENC
 from authsvc.protocol.errors import InvalidClientMetadata, InvalidRedirectUri
 from authsvc.protocol.metadata_members import Members
 from authsvc.protocol.redirect_uri import ApplicationType
-from authsvc.protocol.response_types import parse_response_types
+from authsvc.protocol.response_types import grants_for, parse_response_types
 from authsvc.protocol.scope import format_scope
 from authsvc.protocol.uris import split_uri
 
@@ -113,19 +113,20 @@ def read_client_metadata(raw: Mapping[str, object], *, require_pkce: bool = True
     members = Members(raw)
     application_type = _application_type(members)
     grant_types = members.texts("grant_types")
-    if grant_types is None:
-        grant_types = ("authorization_code",)
     response_types = members.texts("response_types")
+    if grant_types is None:
+        # What they need, as the table of OpenID Connect Registration §2 has it.
+        grant_types = grants_for(response_types or ()) or ("authorization_code",)
     if response_types is None:
         response_types = ("code",) if "authorization_code" in grant_types else ()
-    method = members.text("token_endpoint_auth_method") or "client_secret_basic"
+    method = members.choice("token_endpoint_auth_method") or "client_secret_basic"
     return ClientMetadata(
         redirect_uris=members.redirect_uris("redirect_uris", application_type),
         grant_types=grant_types,
         response_types=parse_response_types(response_types),
         scope=members.scope(),
         token_endpoint_auth_method=method,
-        token_endpoint_auth_signing_alg=members.text("token_endpoint_auth_signing_alg"),
+        token_endpoint_auth_signing_alg=members.choice("token_endpoint_auth_signing_alg"),
         jwks=None if raw.get("jwks") is None else parse_client_jwks(raw["jwks"]),
         jwks_uri=members.secure_uri("jwks_uri"),
         application_type=application_type,
@@ -135,16 +136,16 @@ def read_client_metadata(raw: Mapping[str, object], *, require_pkce: bool = True
         policy_uri=members.web_page("policy_uri"),
         tos_uri=members.web_page("tos_uri"),
         contacts=members.texts("contacts") or (),
-        id_token_signed_response_alg=members.text("id_token_signed_response_alg") or "RS256",
-        id_token_encrypted_response_alg=members.text("id_token_encrypted_response_alg"),
+        id_token_signed_response_alg=members.choice("id_token_signed_response_alg") or "RS256",
+        id_token_encrypted_response_alg=members.choice("id_token_encrypted_response_alg"),
         id_token_encrypted_response_enc=_enc(members, "id_token"),
-        userinfo_signed_response_alg=members.text("userinfo_signed_response_alg"),
-        userinfo_encrypted_response_alg=members.text("userinfo_encrypted_response_alg"),
+        userinfo_signed_response_alg=members.choice("userinfo_signed_response_alg"),
+        userinfo_encrypted_response_alg=members.choice("userinfo_encrypted_response_alg"),
         userinfo_encrypted_response_enc=_enc(members, "userinfo"),
-        request_object_signing_alg=members.text("request_object_signing_alg"),
+        request_object_signing_alg=members.choice("request_object_signing_alg"),
         require_signed_request_object=members.flag("require_signed_request_object", default=False),
         request_uris=members.secure_uris("request_uris"),
-        subject_type=members.text("subject_type") or "public",
+        subject_type=members.choice("subject_type") or "public",
         sector_identifier_uri=members.secure_uri("sector_identifier_uri"),
         default_max_age=members.seconds("default_max_age"),
         require_auth_time=members.flag("require_auth_time", default=False),
@@ -171,8 +172,8 @@ def read_client_metadata(raw: Mapping[str, object], *, require_pkce: bool = True
 
 def _enc(members: Members, what: str) -> str | None:
     """Return the content encryption, which has a default where there is encryption."""
-    enc = members.text(f"{what}_encrypted_response_enc")
-    if enc is None and members.text(f"{what}_encrypted_response_alg") is not None:
+    enc = members.choice(f"{what}_encrypted_response_enc")
+    if enc is None and members.choice(f"{what}_encrypted_response_alg") is not None:
         return DEFAULT_ENC
     return enc
 

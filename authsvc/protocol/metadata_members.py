@@ -1,7 +1,8 @@
 """Members of client metadata, each read as the JSON type it must have.
 
-RFC 7591 §2 and §2.2. A member that is null counts as absent (RFC 7592 §2.2). Errors
-name the member, and never repeat its value.
+RFC 7591 §2 and §2.2. A member that is null counts as absent, and so does an empty text
+where that makes nothing less strict (RFC 7592 §2.2). Errors name the member, and never
+repeat its value.
 """
 
 import re
@@ -41,7 +42,15 @@ class Members:
         self._raw = raw
 
     def text(self, name: str) -> str | None:
-        """Return one line of plain text of at most 256 characters."""
+        """Return one line of plain text of at most 256 characters, or None for an empty one."""
+        value = self._raw.get(name)
+        return None if value in (None, "") else _text(name, value)
+
+    def choice(self, name: str) -> str | None:
+        """Return what the client chose, such as an algorithm.
+
+        An empty text is no choice: its default may be less than what was meant.
+        """
         value = self._raw.get(name)
         return None if value is None else _text(name, value)
 
@@ -85,7 +94,7 @@ class Members:
     def web_page(self, name: str) -> str | None:
         """Return an http or https URL without a fragment: nothing a click could run."""
         value = self._raw.get(name)
-        return None if value is None else _web_page(name, value)
+        return None if value in (None, "") else _web_page(name, value)
 
     def secure_uri(self, name: str) -> str | None:
         """Return an https URL; http on a loopback host is let pass for development."""
@@ -139,7 +148,7 @@ class Members:
         found: dict[str, str] = {}
         for tagged, value in self._raw.items():
             name, separator, language = tagged.partition("#")
-            if not separator or name not in _LOCALIZED or value is None:
+            if not separator or name not in _LOCALIZED or value in (None, ""):
                 continue
             if not _LANGUAGE_TAG.fullmatch(language) or len(language) > MAX_TEXT:
                 raise InvalidClientMetadata(f"{name} has a malformed language tag")

@@ -5,7 +5,7 @@ Front-Channel Logout §2. What depends on the server's own metadata is checked b
 validators; the rules between members are ours.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from authlib.oauth2.rfc7591 import ClientMetadataClaims as OAuthValidator
@@ -15,20 +15,13 @@ from joserfc.errors import InvalidClaimError
 from authsvc.protocol.client_metadata import PAIRWISE, ClientMetadata, read_client_metadata
 from authsvc.protocol.encryption import find_encryption_key
 from authsvc.protocol.errors import InvalidClientMetadata, InvalidRedirectUri
-from authsvc.protocol.response_types import parse_response_types
+from authsvc.protocol.response_types import REDIRECTING_GRANTS, grants_for, parse_response_types
 from authsvc.protocol.server_capabilities import ServerCapabilities
 from authsvc.protocol.unsupported_metadata import check_supported_members
 from authsvc.protocol.uris import split_uri
 
-# RFC 7591 §2.1: what each part of a response type needs, and the other way round.
-_GRANT_OF_RESPONSE: Final = {
-    "code": "authorization_code",
-    "token": "implicit",
-    "id_token": "implicit",
-}
-_REDIRECTING_GRANTS: Final = frozenset(_GRANT_OF_RESPONSE.values())
 # Grants that something else than a secret protects: a redirect URI, a person, a token.
-_PUBLIC_GRANTS: Final = _REDIRECTING_GRANTS | {
+_PUBLIC_GRANTS: Final = REDIRECTING_GRANTS | {
     "refresh_token",
     "urn:ietf:params:oauth:grant-type:device_code",
 }
@@ -78,16 +71,17 @@ def narrow_flows(raw: Mapping[str, object], supported: ServerCapabilities) -> di
 
     Clients register every response type and grant they know, whatever the server does: of
     these the supported ones are kept, and of the grants that redirect those that a response
-    type needs. A member of which nothing would be left is not in the answer, nor is one that
-    is malformed: it is refused as it came.
+    type needs. Who names no grants gets, later, those that the response types kept here need.
+    A member of which nothing would be left is not in the answer, nor is one that is malformed:
+    it is refused as it came.
     """
     types, grants = _texts(raw, "response_types"), _texts(raw, "grant_types")
     known = [name for name in parse_response_types(types) if name in supported.response_types]
     # A client that names no response type gets ``code`` with its grant, or none.
-    needed = _needed_grants(known or ["code"])
+    needed = set(grants_for(known or ["code"]))
     kept = [grant for grant in grants if grant in supported.grant_types]
     if known or needed.issubset(kept):
-        kept = [grant for grant in kept if grant in needed or grant not in _REDIRECTING_GRANTS]
+        kept = [grant for grant in kept if grant in needed or grant not in REDIRECTING_GRANTS]
     narrowed = {"response_types": known, "grant_types": kept}
     return {name: entries for name, entries in narrowed.items() if entries}
 
@@ -128,20 +122,11 @@ def _check_schemes(metadata: ClientMetadata, *, loopback: bool) -> None:
 
 def _check_grants(metadata: ClientMetadata) -> None:
     """Hold grant types, response types and redirect URIs together (RFC 7591 §2.1)."""
-    redirecting = _REDIRECTING_GRANTS.intersection(metadata.grant_types)
-    if _needed_grants(metadata.response_types) != redirecting:
+    redirecting = REDIRECTING_GRANTS.intersection(metadata.grant_types)
+    if set(grants_for(metadata.response_types)) != redirecting:
         raise InvalidClientMetadata("response_types and grant_types do not go together")
     if redirecting and not metadata.redirect_uris:
         raise InvalidRedirectUri("redirect_uris must hold at least one redirect URI")
-
-
-def _needed_grants(response_types: Iterable[str]) -> set[str]:
-    return {
-        _GRANT_OF_RESPONSE[part]
-        for response_type in response_types
-        for part in response_type.split()
-        if part in _GRANT_OF_RESPONSE
-    }
 
 
 def _check_implicit(metadata: ClientMetadata) -> None:

@@ -21,6 +21,14 @@ RESPONSE_TYPES: Final = (
 ResponseMode = Literal["query", "fragment", "form_post"]
 RESPONSE_MODES: Final[tuple[ResponseMode, ...]] = ("query", "fragment", "form_post")
 
+_GRANT_OF_PART: Final = {
+    CODE: "authorization_code",
+    "id_token": "implicit",
+    "token": "implicit",
+}
+REDIRECTING_GRANTS: Final = frozenset(_GRANT_OF_PART.values())
+"""The grants that begin at the authorization endpoint."""
+
 _BY_WORDS: Final = {tuple(sorted(name.split())): name for name in RESPONSE_TYPES}
 
 
@@ -32,6 +40,13 @@ def parse_response_type(text: str) -> str:
 def parse_response_types(texts: Iterable[str]) -> tuple[str, ...]:
     """Return the response types, each once."""
     return tuple(dict.fromkeys(map(parse_response_type, texts)))
+
+
+def grants_for(response_types: Iterable[str]) -> tuple[str, ...]:
+    """Return the grants that the response types need together (RFC 7591 §2.1)."""
+    parts = {part for response_type in response_types for part in response_type.split()}
+    needed = (grant for part, grant in _GRANT_OF_PART.items() if part in parts)
+    return tuple(dict.fromkeys(needed))
 
 
 def default_response_mode(response_type: str) -> ResponseMode:

@@ -64,8 +64,8 @@ class RateCounters:
     """Fixed windows aligned to the wall clock, so that replicas count in the same ones.
 
     Holds at most ``max_keys`` windows. Each new one drops up to two that have ended;
-    without room, the one that ends next goes (of those that end together, the oldest),
-    and ``evicted`` counts it. Not for use from several threads.
+    without room, one of the length that has most goes (of those the one that ends next, and
+    then the oldest), and ``evicted`` counts it. Not for use from several threads.
     """
 
     def __init__(self, clock: Clock, *, max_keys: int = _MAX_KEYS) -> None:
@@ -205,7 +205,11 @@ class RateCounters:
             first = min(firsts, key=lambda window: window.end, default=None)
             if first is None or (first.end > now and len(self) < self._max_keys):
                 return
-            self.evicted += first.end > now
+            if first.end > now:
+                # Of its own length: a flood of long windows must not leave no room for short
+                # ones, nor the other way round.
+                first = next(iter(max(self._windows.values(), key=len).values()))
+                self.evicted += 1
             self._drop(first)
 
     def _drop(self, window: _Window) -> None:

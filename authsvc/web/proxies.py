@@ -5,11 +5,20 @@ end, and the first address that is no trusted proxy is the caller.
 """
 
 import ipaddress
+import re
 from collections.abc import Sequence
+from typing import Final
 
 from authsvc.config import Network
 
-_MAX_HOPS = 32
+_MAX_HOPS: Final = 32
+_UNKNOWN: Final = "unknown"
+
+# RFC 7239 §4. Values that should be quoted (``192.0.2.1:80``) are let pass bare. Possessive,
+# so that what does not match is seen not to in one pass.
+_PAIR: Final = r"""[\w!#$%&'*+.^`|~-]++=(?:"(?:[^"\\]|\\.)*+"|[^\s",;\\]++)"""
+_ELEMENT: Final = re.compile(rf"[ \t;]*+{_PAIR}(?:[ \t]*+;[ \t;]*+{_PAIR})*+[ \t;]*+", re.ASCII)
+_PAIRS: Final = re.compile(_PAIR, re.ASCII)
 
 
 def find_client_address(
@@ -53,12 +62,30 @@ def is_trusted_peer(address: str, trusted: Sequence[Network]) -> bool:
 
 
 def _parse_forwarded(header: str) -> list[str]:
-    """Return the ``for`` of each element of a Forwarded header (RFC 7239 §4)."""
-    hops = []
-    for element in header.split(","):
-        named = [pair.partition("=") for pair in element.split(";")]
-        hops += [value for name, _, value in named if name.strip().lower() == "for"]
-    return hops
+    """Return the ``for`` of each element of a Forwarded header (RFC 7239 §4).
+
+    An element is one proxy's, so one without ``for`` stands for an address that is not known.
+    Read from the end: what is malformed hides what was there before it, and never what a
+    trusted proxy wrote behind it. An element that is well-formed has an even number of
+    quotes, so no piece that begins inside a quoted string passes for one.
+    """
+    hops: list[str] = []
+    element = ""
+    for piece in reversed(header.split(",")[-_MAX_HOPS:]):
+        element = f"{piece},{element}" if element else piece
+        if _ELEMENT.fullmatch(element):
+            hops.insert(0, _find_for(element))
+            element = ""
+        elif not element.strip():
+            # RFC 9110 §5.6.1.2: empty elements of a list do not count.
+            element = ""
+    return [_UNKNOWN, *hops] if element else hops
+
+
+def _find_for(element: str) -> str:
+    named = [pair.partition("=") for pair in _PAIRS.findall(element)]
+    values = [value for name, _, value in named if name.lower() == "for"]
+    return values[0] if len(values) == 1 else _UNKNOWN
 
 
 def _parse_address(hop: str) -> str | None:

@@ -112,6 +112,24 @@ async def test_a_grant_that_no_response_type_needs_is_left_out(suite: Suite) -> 
     assert client.registration["grant_types"] == ["implicit"]
 
 
+@pytest.mark.parametrize("response_type", ALL_TYPES)
+async def test_a_client_that_names_no_grants_gets_those_that_its_response_types_need(
+    suite: Suite, response_type: str
+) -> None:
+    client = await suite.register(response_type, grant_types=None)
+    assert client.registration["response_types"] == [response_type]
+    needed = {"authorization_code"} if "code" in response_type.split() else set()
+    needed |= {"implicit"} if "token" in response_type else set()
+    assert set(client.registration["grant_types"]) == needed
+    await client.sign_in()
+
+
+async def test_a_member_that_is_empty_counts_as_absent(suite: Suite) -> None:
+    empty = {"client_name": "", "logo_uri": "", "policy_uri": "", "tos_uri": "", "jwks_uri": ""}
+    client = await suite.register(**empty, contacts=[])
+    assert not (empty.keys() | {"contacts"}) & client.registration.keys()
+
+
 async def test_names_for_languages_are_kept(suite: Suite) -> None:
     names = {"client_name#ja-Jpan-JP": "クライアント名", "tos_uri#de": "https://rp.example/agb"}
     client = await suite.register(**names)
@@ -127,6 +145,7 @@ async def test_a_registration_can_be_read_replaced_and_deleted(suite: Suite) -> 
     read = await _read(client)
     assert read.status_code == 200
     assert read.json()["client_id"] == client.client_id
+    assert read.json()["client_secret_expires_at"] == 0
     wanted = registration_for("code", client_id=client.client_id, client_name="Renamed")
     replaced = await suite.http.put(uri, json=wanted, headers=bearer)
     assert (replaced.status_code, replaced.json()["client_name"]) == (200, "Renamed")

@@ -18,6 +18,7 @@ from authsvc.outbound.errors import Busy
 from authsvc.storage import outbox
 from authsvc.storage.schema import outbox as table
 from tests.conftest import Backend, OpenProvider
+from tests.outbound.open_client import ProgrammedResolver, RecordingDialer, open_outbound
 from tests.provider import Provider
 
 KIND = "test"
@@ -200,6 +201,30 @@ async def test_what_can_never_succeed_is_not_tried_again(
     (row,) = await stored(quiet)
     assert row.last_error == "the address is private"
     assert row.failed_at is not None
+
+
+async def test_a_name_that_leads_inside_for_a_moment_is_tried_again(
+    quiet: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolver = ProgrammedResolver({"rp.example": [["10.0.0.1"], ["1.1.1.1"]]})
+    dialer = RecordingDialer()
+    async with open_outbound(loopback=False, resolver=resolver, dialer=dialer) as outbound:
+
+        async def post(_server: AuthorizationServer, payload: Mapping[str, Any]) -> None:
+            await outbound.post_form(str(payload["client_id"]), {"logout_token": "x"})
+
+        monkeypatch.setattr(job, "HANDLERS", {KIND: post})
+        await add(quiet, 1, client_id="https://rp.example/logout")
+        await add(quiet, 2, client_id="https://10.0.0.1/logout")
+        await add(quiet, 3, client_id="https://a@rp.example/logout")
+        await deliver_outbox(quiet.server)
+        rows = {row.payload["n"]: row for row in await stored(quiet)}
+        assert [rows[n].failed_at is None for n in (1, 2, 3)] == [True, False, False]
+        assert dialer.dialed == []
+
+        quiet.clock.move(hours=1)
+        await deliver_outbox(quiet.server)
+        assert dialer.dialed == [("1.1.1.1", 443)]
 
 
 async def test_a_handler_that_breaks_counts_as_failed_and_its_words_are_kept_nowhere(

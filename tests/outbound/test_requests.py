@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from authsvc.clock import Clock
 from authsvc.outbound import Outbound, OutboundError
+from authsvc.outbound.errors import HostFailed
 from tests.outbound.open_client import (
     ProgrammedResolver,
     RecordingDialer,
@@ -82,6 +84,57 @@ async def test_a_long_answer_to_a_form_is_not_read_on_and_its_status_counts() ->
         assert await outbound.post_form(server.url, {"a": "b"}) == 200
         async with asyncio.timeout(5):
             await stopped.wait()
+
+
+async def _drip(_request: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
+    while True:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.02)  # the drip itself
+
+
+async def _break_off(_request: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\nx")
+    await writer.drain()
+    writer.close()
+
+
+async def _garble(_request: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno length\r\n")
+    await writer.drain()
+
+
+@pytest.mark.parametrize("speak", [_drip, _break_off, _garble])
+async def test_the_status_of_a_form_counts_whatever_becomes_of_the_body(
+    speak: Callable[[ReceivedRequest, asyncio.StreamWriter], Awaitable[None]],
+) -> None:
+    async with (
+        open_web_server() as server,
+        open_outbound(ca_file=server.ca_file, seconds=1) as outbound,
+    ):
+        server.speak("/", speak)
+        async with asyncio.timeout(5):
+            assert await outbound.post_form(server.url, {"a": "b"}) == 200
+        # Of a GET the body is what was asked for.
+        assert (await failure_of(outbound, server.url)).temporary
+
+
+async def test_a_form_that_is_not_answered_with_a_status_in_time_has_failed() -> None:
+    async with (
+        open_web_server() as server,
+        open_outbound(ca_file=server.ca_file, seconds=0.5) as outbound,
+    ):
+
+        async def hesitate(_request: ReceivedRequest, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            await writer.drain()
+            await asyncio.Event().wait()
+
+        server.speak("/", hesitate)
+        async with asyncio.timeout(5):
+            with pytest.raises(HostFailed):
+                await outbound.post_form(server.url, {"a": "b"})
 
 
 async def test_redirects_are_followed_three_times() -> None:

@@ -139,10 +139,80 @@ def test_what_is_no_jwk_set_is_refused(value: object) -> None:
         parse_client_jwks(value)
 
 
-def test_a_kid_names_one_key() -> None:
-    assert len(parse_client_jwks({"keys": [EC, OKP]})["keys"]) == 2
-    with pytest.raises(InvalidClientMetadata, match="one kid"):
-        parse_client_jwks({"keys": [EC | {"kid": "1"}, OKP | {"kid": "1"}]})
+@pytest.mark.parametrize(
+    "key",
+    [
+        {"kty": "AKP", "alg": "ML-DSA-44", "pub": "AA"},
+        {},
+        {"kty": "EC"},
+        EC | {"crv": "secp256k1"},
+        OKP | {"crv": "Ed448"},
+        rsa(2048) | {"alg": "RSA1_5"},
+        rsa(2048) | {"alg": "RSA-OAEP-384"},
+        rsa(2048) | {"alg": "RSA-OAEP-512"},
+        EC | {"alg": "ECDH-ES+A192KW"},
+        EC | {"key_ops": ["verify", "encrypt"]},
+        EC | {"use": "tls"},
+        rsa(1024),
+    ],
+)
+def test_a_key_that_can_not_be_used_is_left_out_and_the_others_stay(
+    key: dict[str, object],
+) -> None:
+    good, named = EC | {"kid": "1"}, key | {"kid": "1"}
+    for keys in ([named, good], [good, named], [named, good, named]):
+        assert parse_client_jwks({"keys": keys}) == {"keys": [good]}
+    with pytest.raises(InvalidClientMetadata, match="jwks"):
+        parse_client_jwks({"keys": [key, key]})
+
+
+@pytest.mark.parametrize(
+    "bad", [None, "key", [], {"kty": "AKP", "priv": "AA"}, {"kty": "X", "d": 1}, {"kty": "oct"}]
+)
+def test_what_is_no_key_or_a_secret_one_is_refused_also_beside_a_good_key(bad: object) -> None:
+    for keys in ([EC, bad], [bad, EC], [{"kty": "AKP"}, bad]):
+        with pytest.raises(InvalidClientMetadata, match=r"public keys|JSON Web Keys"):
+            parse_client_jwks({"keys": keys})
+
+
+SIG, ENC = {"use": "sig", "kid": "1"}, {"use": "enc", "kid": "1"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (EC | {"kid": "1"}, OKP | {"kid": "1"}),
+        (EC | SIG, generated("P-256") | ENC),
+        (EC | SIG, generated("P-256") | {"kid": "1", "alg": "ECDH-ES"}),
+        (EC | ENC, generated("P-256") | {"kid": "1", "key_ops": ["verify"]}),
+        (OKP | {"kid": "1"}, X25519 | {"kid": "1"}),
+        (EC, generated("P-256")),
+        (EC | {"kid": "1"}, generated("P-256")),
+    ],
+)
+def test_a_kid_may_name_keys_that_nobody_takes_for_one_another(
+    one: dict[str, object], other: dict[str, object]
+) -> None:
+    assert parse_client_jwks({"keys": [one, other]}) == {"keys": [one, other]}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (EC | {"kid": "1"}, generated("P-256") | {"kid": "1"}),
+        (EC | {"kid": "1"}, generated("P-384") | {"kid": "1"}),
+        (EC | SIG, generated("P-256") | SIG),
+        (EC | SIG, generated("P-256") | {"kid": "1"}),
+        (EC | {"kid": "1"}, generated("P-256") | ENC),
+        (EC | ENC, generated("P-256") | {"kid": "1", "key_ops": ["deriveKey"]}),
+    ],
+)
+def test_a_kid_names_one_key_of_a_type_and_use(
+    one: dict[str, object], other: dict[str, object]
+) -> None:
+    for keys in ([one, other], [other, OKP, one]):
+        with pytest.raises(InvalidClientMetadata, match="one kid"):
+            parse_client_jwks({"keys": keys})
 
 
 @pytest.mark.parametrize(

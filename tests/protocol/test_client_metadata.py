@@ -164,6 +164,32 @@ def test_the_pairs_of_rfc_7591_go_together(
     assert metadata.grant_types == tuple(grant_types)
 
 
+@pytest.mark.parametrize(
+    ("response_types", "grant_types"),
+    [
+        (["code"], ("authorization_code",)),
+        (["id_token"], ("implicit",)),
+        (["code id_token"], ("authorization_code", "implicit")),
+        (["id_token code"], ("authorization_code", "implicit")),
+        (["id_token", "code"], ("authorization_code", "implicit")),
+        (None, ("authorization_code",)),
+    ],
+)
+def test_grants_that_nobody_named_are_those_that_the_response_types_need(
+    response_types: list[str] | None, grant_types: tuple[str, ...]
+) -> None:
+    for absent in ({}, {"grant_types": None}):
+        members = {"response_types": response_types, **absent}
+        assert parse(members, supported=IMPLICIT).grant_types == grant_types
+
+
+def test_a_grant_that_is_off_is_not_given_for_a_response_type_either() -> None:
+    with pytest.raises(InvalidClientMetadata, match="response_types"):
+        parse(response_types=["id_token"])
+    with pytest.raises(InvalidClientMetadata, match="do not go together"):
+        parse(response_types=[], supported=IMPLICIT)
+
+
 def test_a_public_client_has_no_grant_that_needs_a_secret() -> None:
     public = {"token_endpoint_auth_method": "none"}
     parse(public, grant_types=["authorization_code", "refresh_token"])

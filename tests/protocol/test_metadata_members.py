@@ -10,13 +10,14 @@ WRONG_TYPES: list[tuple[str, object]] = [
     for names, values in [
         (
             (
-                "client_name software_id software_version token_endpoint_auth_method subject_type "
-                "application_type id_token_signed_response_alg token_endpoint_auth_signing_alg "
+                "client_name software_id software_version application_type "
+                "token_endpoint_auth_method subject_type "
+                "id_token_signed_response_alg token_endpoint_auth_signing_alg "
                 "id_token_encrypted_response_alg id_token_encrypted_response_enc "
                 "userinfo_signed_response_alg userinfo_encrypted_response_alg "
                 "userinfo_encrypted_response_enc request_object_signing_alg"
             ),
-            [1, True, [], {}, ["x"], "", " ", "a\x00b", "a\nb", "\ud800", "a" * 257],
+            [1, True, [], {}, ["x"], " ", "a\x00b", "a\nb", "\ud800", "a" * 257],
         ),
         (
             (
@@ -27,7 +28,7 @@ WRONG_TYPES: list[tuple[str, object]] = [
                 1,
                 [],
                 {},
-                "",
+                " ",
                 "/relative",
                 "javascript:alert(1)",
                 "javascript://client.example/%0aalert(1)",
@@ -89,6 +90,70 @@ def test_a_value_of_the_wrong_type_is_refused_and_its_member_named(
     with pytest.raises(InvalidClientMetadata) as caught:
         parse({name: value})
     assert name.partition("#")[0] in (caught.value.description or "")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "client_name",
+        "client_name#de",
+        "client_uri",
+        "logo_uri",
+        "logo_uri#de",
+        "policy_uri",
+        "tos_uri",
+        "software_id",
+        "software_version",
+        "application_type",
+        "initiate_login_uri",
+        "jwks_uri",
+        "sector_identifier_uri",
+        "backchannel_logout_uri",
+        "frontchannel_logout_uri",
+        "scope",
+    ],
+)
+def test_an_empty_text_counts_as_absent(name: str) -> None:
+    assert parse({name: ""}) == parse({name: None}) == parse()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["contacts", "default_acr_values", "request_uris", "post_logout_redirect_uris", "resources"],
+)
+def test_an_empty_list_counts_as_absent(name: str) -> None:
+    assert parse({name: []}) == parse({name: None}) == parse()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "token_endpoint_auth_method",
+        "token_endpoint_auth_signing_alg",
+        "subject_type",
+        "id_token_signed_response_alg",
+        "id_token_encrypted_response_alg",
+        "id_token_encrypted_response_enc",
+        "userinfo_signed_response_alg",
+        "userinfo_encrypted_response_alg",
+        "userinfo_encrypted_response_enc",
+        "request_object_signing_alg",
+        "software_statement",
+    ],
+)
+def test_an_empty_text_is_no_way_to_a_weaker_default(name: str) -> None:
+    with pytest.raises(InvalidClientMetadata, match=name):
+        parse({name: ""})
+
+
+def test_what_needs_a_uri_that_is_empty_is_refused() -> None:
+    for needing in (
+        {"jwks_uri": "", "token_endpoint_auth_method": "private_key_jwt"},
+        {"backchannel_logout_uri": "", "backchannel_logout_session_required": True},
+        {"jwks_uri": "", "id_token_encrypted_response_alg": "ECDH-ES"},
+    ):
+        with pytest.raises(InvalidClientMetadata):
+            parse(needing)
 
 
 @pytest.mark.parametrize(

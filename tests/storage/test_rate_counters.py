@@ -128,6 +128,16 @@ async def test_a_flood_of_short_windows_does_not_push_out_a_long_one(
     assert counters.total("long") == 1
 
 
+async def test_a_flood_of_long_windows_leaves_room_for_short_ones(clock: StandingClock) -> None:
+    counters = RateCounters(clock, max_keys=100)
+    for number in range(1000):
+        counters.count(f"long{number}", DAY)
+    for number in range(20):
+        counters.count(f"k{number}", MINUTE)
+    assert [counters.total(f"k{number}") for number in range(20)] == [1] * 20
+    assert len(counters) == 100
+
+
 async def test_what_left_memory_does_not_wait_to_be_published_either(
     clock: StandingClock, redis: Redis
 ) -> None:

@@ -1,6 +1,7 @@
 """Who is asking: forwarded addresses are believed of trusted proxies alone."""
 
 import ipaddress
+import time
 from typing import Any
 
 import httpx
@@ -42,6 +43,23 @@ CALLER = "203.0.113.7"
         ("10.0.0.1", ["for=1.2.3.4", f"for={CALLER}"], [], CALLER),
         ("10.0.0.1", ["for=_hidden"], [], "10.0.0.1"),
         ("10.0.0.1", ["for=unknown"], [], "10.0.0.1"),
+        ("10.0.0.1", ["for=1.2.3.4, proto=https;by=10.0.0.1"], [], "10.0.0.1"),
+        ("10.0.0.1", ["for=1.2.3.4, by=10.0.0.1, for=10.0.0.9"], [], "10.0.0.9"),
+        ("10.0.0.1", ["for=1.2.3.4", "by=10.0.0.1"], [], "10.0.0.1"),
+        ("10.0.0.1", ["for=1.2.3.4, ;"], [], "10.0.0.1"),
+        ("10.0.0.1", ["for=1.2.3.4, "], [], "1.2.3.4"),
+        ("10.0.0.1", [f"for=1.2.3.4;for={CALLER}"], [], "10.0.0.1"),
+        ("10.0.0.1", [f'for={CALLER};host="a, for=1.2.3.4"'], [], CALLER),
+        ("10.0.0.1", [f'for={CALLER};host="a, for=1.2.3.4;b";proto=https'], [], CALLER),
+        ("10.0.0.1", [f'for={CALLER};host="a\\", for=\\"1.2.3.4"'], [], CALLER),
+        ("10.0.0.1", [f'host="for=1.2.3.4;";for={CALLER}'], [], CALLER),
+        ("10.0.0.1", ['host="a, for=1.2.3.4"'], [], "10.0.0.1"),
+        ("10.0.0.1", [f'for=1.2.3.4;host="a, for={CALLER}'], [], CALLER),
+        ("10.0.0.1", [f'for=1.2.3.4;host="a, for={CALLER}, for="10.0.0.9"'], [], CALLER),
+        ("10.0.0.1", ['for=1.2.3.4;x=", for="[2001:db8::1]"'], [], "2001:db8::1"),
+        ("10.0.0.1", ['for=1.2.3.4, for="10.0.0.9'], [], "10.0.0.1"),
+        ("10.0.0.1", ["for=1.2.3.4, for 10.0.0.9, for=10.0.0.8"], [], "10.0.0.8"),
+        ("10.0.0.1", ["for=1.2.3.4, " + "for=10.0.0.2, " * 40 + "for=10.0.0.2"], [], "10.0.0.2"),
         ("10.0.0.1", ["for=1.2.3.4"], [CALLER], CALLER),
         ("10.0.0.1", [], ["1.2.3.4, " + "10.0.0.2, " * 40 + "10.0.0.2"], "10.0.0.2"),
     ],
@@ -50,6 +68,14 @@ def test_the_chain_is_read_from_its_end_as_far_as_it_is_trusted(
     peer: str, forwarded: list[str], x_forwarded_for: list[str], address: str
 ) -> None:
     assert find_client_address(peer, forwarded, x_forwarded_for, TRUSTED) == address
+
+
+@pytest.mark.parametrize("piece", [" ", ";", "a=b;", 'a="', 'a="\\', ","])
+def test_a_long_header_that_is_malformed_is_read_in_no_time(piece: str) -> None:
+    header = piece * (60_000 // len(piece)) + '"'
+    before = time.process_time()
+    find_client_address("10.0.0.1", [header], [], TRUSTED)
+    assert time.process_time() - before < 1
 
 
 @pytest.mark.parametrize(

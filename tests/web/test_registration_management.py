@@ -12,8 +12,14 @@ from tests.provider import REDIRECT_URI, Provider
 from tests.registration import WEB, client_of, initial_token, manage, registered
 from tests.web.admin import open_admin
 
-ONCE = ("client_secret", "client_secret_expires_at")
-GIVEN = ("registration_access_token", "registration_client_uri", "client_id_issued_at", *ONCE)
+ONCE = ("client_secret",)
+GIVEN = (
+    "registration_access_token",
+    "registration_client_uri",
+    "client_id_issued_at",
+    "client_secret_expires_at",
+    *ONCE,
+)
 
 
 @pytest.fixture
@@ -31,12 +37,14 @@ async def test_a_client_reads_what_it_registered_without_the_secret(
     backend: Backend, open_providers: OpenProvider
 ) -> None:
     provider = await open_providers(backend, registration="open")
-    for method in ("client_secret_basic", "client_secret_jwt", "none"):
+    methods = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
+    for method in (*methods, "none"):
         made = await registered(provider, {**WEB, "token_endpoint_auth_method": method})
         response = await manage(provider, "GET", made)
         assert response.status_code == 200
         assert response.headers["cache-control"] == "no-store"
         assert response.json() == without(made, *ONCE)
+        assert response.json().get("client_secret_expires_at") == (0 if method in methods else None)
 
 
 async def test_what_was_read_can_be_sent_back_and_changes_nothing(opened: Provider) -> None:

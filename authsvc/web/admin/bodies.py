@@ -4,6 +4,7 @@ and what no database keeps, is refused before anybody looks at it.
 
 import json
 import re
+from collections.abc import Iterator
 from math import isfinite
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
@@ -67,21 +68,53 @@ async def read_body(request: Request, model: type[M]) -> tuple[M, bytes]:
 
 
 async def read_object(request: Request) -> dict[str, Any]:
-    """Return the body, a JSON object; raises InvalidRequest or UnsupportedMediaType."""
+    """Return the body, a JSON object; raises InvalidRequest or UnsupportedMediaType.
+
+    Its texts and numbers are as they came: what is used of them ``check_plain`` is for.
+    """
     _check_content_type(request)
-    return parse_object(await request.body())
+    return _load_object(await request.body())
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
     """Read ``raw``, a JSON object; raises InvalidRequest for anything that is not plain."""
+    value = _load_object(raw)
+    check_plain(value)
+    return value
+
+
+def check_plain(value: object) -> None:
+    """Raise InvalidRequest for text or numbers that some reader can not take."""
+    for item, _ in _walk(value):
+        if isinstance(item, str):
+            if _NOT_TEXT.search(item):
+                raise InvalidRequest("The body holds characters that are not text")
+        elif isinstance(item, int | float) and not _is_plain_number(item):
+            raise InvalidRequest("The body holds a number that is too large")
+
+
+def _load_object(raw: bytes) -> dict[str, Any]:
     try:
         value = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         raise InvalidRequest("The body is not JSON") from None
     if not isinstance(value, dict):
         raise InvalidRequest("The body must be a JSON object")
-    _check_plain(value)
+    if any(depth > _MAX_DEPTH for _, depth in _walk(value)):
+        raise InvalidRequest("The body is nested too deeply")
     return value
+
+
+def _walk(value: object) -> Iterator[tuple[object, int]]:
+    """Yield all that is in ``value``, names too, each with how deep it lies."""
+    pending = [(value, 1)]
+    while pending:
+        item, depth = pending.pop()
+        yield item, depth
+        if isinstance(item, dict):
+            pending += [(child, depth + 1) for child in (*item, *item.values())]
+        elif isinstance(item, list):
+            pending += [(child, depth + 1) for child in item]
 
 
 def _check_content_type(request: Request) -> None:
@@ -101,24 +134,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(_name: str) -> NoReturn:
     raise InvalidRequest("The body is not JSON")
-
-
-def _check_plain(value: object) -> None:
-    """Raise InvalidRequest for text, numbers or nesting that some reader can not take."""
-    pending = [(value, 1)]
-    while pending:
-        item, depth = pending.pop()
-        if depth > _MAX_DEPTH:
-            raise InvalidRequest("The body is nested too deeply")
-        if isinstance(item, dict):
-            pending += [(child, depth + 1) for child in (*item, *item.values())]
-        elif isinstance(item, list):
-            pending += [(child, depth + 1) for child in item]
-        elif isinstance(item, str):
-            if _NOT_TEXT.search(item):
-                raise InvalidRequest("The body holds characters that are not text")
-        elif isinstance(item, int | float) and not _is_plain_number(item):
-            raise InvalidRequest("The body holds a number that is too large")
 
 
 def _is_plain_number(number: float) -> bool:
