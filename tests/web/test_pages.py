@@ -14,6 +14,7 @@ from jinja2 import UndefinedError
 from starlette.responses import HTMLResponse
 
 from authsvc.web import pages as pages_module
+from authsvc.web.consent_terms import terms_as_shown
 from authsvc.web.pages import Pages, csp_source, web_uri
 
 WEB = Path(pages_module.__file__).parent
@@ -33,8 +34,9 @@ HOSTILE_VALUES: dict[str, dict[str, object]] = {
         "client": CLIENT,
         "username": HOSTILE,
         "scopes": [
-            {"name": HOSTILE, "description": HOSTILE},
-            {"name": HOSTILE, "description": None},
+            {"name": HOSTILE, "description": HOSTILE, "governs": True},
+            {"name": HOSTILE, "description": None, "governs": True},
+            {"name": HOSTILE, "description": None, "governs": False},
         ],
         "redirect_host": HOSTILE,
         "switch_url": HOSTILE,
@@ -46,7 +48,7 @@ HOSTILE_VALUES: dict[str, dict[str, object]] = {
         "user_code": HOSTILE,
         "client": CLIENT,
         "username": HOSTILE,
-        "scopes": [{"name": HOSTILE, "description": None}],
+        "scopes": [{"name": HOSTILE, "description": None, "governs": True}],
         "switch_url": HOSTILE,
     },
     "device_done.html": {"approved": True, "client_name": HOSTILE},
@@ -420,6 +422,28 @@ def test_a_template_fails_when_any_one_value_is_missing(
         rest = {other: value for other, value in values.items() if other != name}
         with pytest.raises(UndefinedError):
             render(pages, template, rest)
+
+
+@pytest.mark.parametrize("template", ["consent.html", "device_confirm.html"])
+def test_what_governs_this_service_comes_first_and_is_marked(pages: Pages, template: str) -> None:
+    wanted = ["openid", "orders:read", "authsvc:admin", "authsvc-like", "authsvc:other"]
+    values = {**NOTHING_OPTIONAL[template], "scopes": terms_as_shown(wanted)}
+    document = Document(render(pages, template, values))
+    (terms,) = (e for e in document.all("ul") if e["class"] == "rows")
+    rows = [e for e in document.all("li") if e.text in terms.text]
+    assert [e["class"] for e in rows] == ["message", "message", None, None, None]
+    assert "Administer this sign-in service" in document.by_id("governs-warning").text
+    for name, row in zip(["authsvc:admin", "authsvc:other", *wanted[:2]], rows, strict=False):
+        assert name in row.text
+    for button in document.all("button"):
+        assert "governs-warning" in (button["aria-describedby"] or "")
+
+
+@pytest.mark.parametrize("template", ["consent.html", "device_confirm.html"])
+def test_what_does_not_govern_this_service_is_not_marked(pages: Pages, template: str) -> None:
+    values = {**NOTHING_OPTIONAL[template], "scopes": terms_as_shown(["openid", "orders:read"])}
+    page = render(pages, template, values)
+    assert b"governs-warning" not in bytes(page.body)
 
 
 def test_forms_may_lead_only_to_the_given_origins(pages: Pages) -> None:
