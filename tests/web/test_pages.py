@@ -72,6 +72,8 @@ HOSTILE_VALUES: dict[str, dict[str, object]] = {
     "signed_in.html": {
         "username": HOSTILE,
         "logout_url": HOSTILE,
+        "issuer": HOSTILE,
+        "discovery_url": HOSTILE,
         "apps": [{"name": HOSTILE, "host": HOSTILE, "login_url": HOSTILE}],
     },
     "select_account.html": {
@@ -127,7 +129,13 @@ NOTHING_OPTIONAL: dict[str, dict[str, object]] = {
     "start.html": {"issuer": "http://127.0.0.1:8000", "links": [], "signed_in_as": None},
     "continue.html": {"location": "http://[::1]:8000/cb"},
     "front_channel_logout.html": {"location": None},
-    "signed_in.html": {"username": "maria", "logout_url": "/logout", "apps": []},
+    "signed_in.html": {
+        "username": "maria",
+        "logout_url": "/logout",
+        "apps": [],
+        "issuer": "http://127.0.0.1:8000",
+        "discovery_url": "/.well-known/openid-configuration",
+    },
     "select_account.html": {
         "client_name": "c",
         "username": "maria",
@@ -485,7 +493,9 @@ def test_the_page_of_a_logout_goes_on_with_and_without_its_script(pages: Pages) 
         scripts=True,
     )
     document = Document(page)
-    assert document.by_id("logout-continue")["href"] == "https://app.example/out?state=1"
+    button = document.by_id("logout-continue")
+    assert button["href"] == "https://app.example/out?state=1"
+    assert f"choose {button.text}." in next(document.all("main")).text
     refresh = [e["content"] for e in document.all("meta") if e["http-equiv"] == "refresh"]
     assert refresh == ["5; url=https://app.example/out?state=1"]
     (script,) = document.all("script")
