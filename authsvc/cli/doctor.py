@@ -1,13 +1,14 @@
 """``authsvc doctor``: what is wrong, and what to do about it."""
 
 from authsvc import logs
-from authsvc.cli.checks import Finding, check_configuration
+from authsvc.cli.checks import Finding, check_configuration, check_variables
 from authsvc.cli.checks_of_storage import check_storage
 from authsvc.cli.operation import run
 from authsvc.cli.output import AsJson, print_json, print_lines
 from authsvc.cli.refusal import Refused
 from authsvc.config import ConfigError, load_settings
 
+_CORRECT = "Correct the variable."
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
 
@@ -21,7 +22,10 @@ def doctor(as_json: AsJson = False) -> None:
     try:
         settings = load_settings()
     except ConfigError as error:
-        findings = [Finding("configuration", "error", str(error), "Correct the variable.")]
+        findings = [
+            *(Finding("configuration", "error", problem, _CORRECT) for problem in error.problems),
+            *check_variables(),
+        ]
     else:
         findings = [*check_configuration(settings), *run(check_storage(settings))]
     errors = sum(finding.status == "error" for finding in findings)

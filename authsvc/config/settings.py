@@ -175,7 +175,9 @@ class Settings(BaseSettings):
     rate_limit_device_address: Rate = setting("60/minute", "device code entry, per address")
     rate_limit_admin_address: Rate = setting("1200/minute", "admin API, per address")
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "least level logged")
-    log_format: Literal["json", "console"] = setting("json", "JSON lines, or text for a person")
+    log_format: Literal["json", "console"] = setting(
+        "json", "`json`: lines of JSON; `console`: text for a person"
+    )
 
     @field_validator("issuer")
     @classmethod
@@ -218,26 +220,29 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
+        problems = self._find_development_defaults() if self.env == "production" else []
         longest = max(self.access_token_ttl, self.id_token_ttl)
         if self.key_retired_ttl < longest:
-            raise ValueError(
+            problems.append(
                 f"{PREFIX}KEY_RETIRED_TTL must not be below the longest token's life, "
                 f"{longest.total_seconds():.0f} seconds"
             )
-        if self.env == "production":
-            self._check_production()
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
-    def _check_production(self) -> None:
+    def _find_development_defaults(self) -> list[str]:
         refused = {
             "ISSUER": not self.secure and "an https URL",
             "DATABASE_URL": self.database_url.startswith("sqlite") and "a postgresql:// URL",
             "REDIS_URL": self.redis_url is None and "the URL of a Redis",
             "MASTER_KEY": self.master_key is None and "32 bytes, base64url",
         }
-        for name, wanted in refused.items():
-            if wanted:
-                raise ValueError(f"{PREFIX}{name} must be {wanted} when {PREFIX}ENV is production")
+        return [
+            f"{PREFIX}{name} must be {wanted} when {PREFIX}ENV is production"
+            for name, wanted in refused.items()
+            if wanted
+        ]
 
     @property
     def secure(self) -> bool:

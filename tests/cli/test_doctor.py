@@ -47,6 +47,20 @@ def test_a_wrong_setting_is_the_finding(cli: Cli) -> None:
     assert "AUTHSVC_SESSION_TTL" in found["finding"]
 
 
+def test_every_wrong_setting_is_a_finding_and_the_service_itself_names_the_first(
+    cli: Cli,
+) -> None:
+    wrong = cli.with_variables(
+        AUTHSVC_SESSION_TTL="soon", AUTHSVC_LOG_LEVEL="loud", AUTHSVC_ISUER="x"
+    )
+    findings = examine(wrong, 1)
+    assert [(f["status"], f["finding"].split()[0]) for f in findings] == [
+        ("error", "AUTHSVC_SESSION_TTL"), ("error", "AUTHSVC_LOG_LEVEL"),
+        ("warning", "AUTHSVC_ISUER"),
+    ]  # fmt: skip
+    assert wrong.run("serve").refusal() == findings[0]["finding"]
+
+
 def test_a_misspelt_variable_is_a_warning(cli: Cli) -> None:
     findings = examine(cli.with_variables(AUTHSVC_ISUER="http://127.0.0.1"))
     assert "AUTHSVC_ISUER" in finding_of(findings, "configuration", "warning")
