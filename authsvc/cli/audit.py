@@ -12,6 +12,7 @@ from authsvc.cli.output import AsJson, print_json, print_lines, print_table
 from authsvc.cli.paging import read_pages
 from authsvc.cli.refusal import Refused
 from authsvc.storage.audit import AuditEvent, AuditFinding
+from authsvc.storage.identifiers import is_id
 
 app = typer.Typer(help="The audit log: what happened, and whether the record is whole.")
 
@@ -39,6 +40,8 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List events, newest first."""
+    if before is not None and not is_id(before):
+        raise Refused("--before is the id of an event, as `authsvc audit list --json` prints it")
 
     async def work(operation: Operation) -> list[AuditEvent]:
         audit = operation.resources.audit

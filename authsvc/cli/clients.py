@@ -103,7 +103,9 @@ def list_(
             )
             for client in clients
         ],
-        empty="There are no clients yet: authsvc clients create --help",
+        empty="There are no clients yet: authsvc clients create --help"
+        if after is None
+        else "There are no more clients.",
     )
 
 
