@@ -9,7 +9,7 @@ from authsvc.cli.checks_of_administrators import check_administrators
 from authsvc.cli.operation import find_revision
 from authsvc.cli.refusal import Refused, explain
 from authsvc.clock import Clock
-from authsvc.config import Settings
+from authsvc.config import MASTER_KEY_PATH, Settings
 from authsvc.master_key import MasterKeys, SealError
 from authsvc.protocol.errors import OAuthError, TemporarilyUnavailable
 from authsvc.resources import open_storage
@@ -26,6 +26,7 @@ _NOTABLE = timedelta(seconds=1)
 """Difference between clocks that is worth a word."""
 _NEEDED_BY_DEFAULT = "RS256"
 """What ID tokens are signed with where a client has not asked for another."""
+_LOST = f"the one that the database was made with is lost: there is no {MASTER_KEY_PATH}"
 _RESTORE = "Restore the master key that the database was made with, or name it as well."
 
 
@@ -43,7 +44,11 @@ async def check_storage(settings: Settings) -> list[Finding]:
         if schema.status != "error":
             database, _ = await stack.enter_async_context(open_storage(settings))
             try:
-                findings += await _check_keys(settings, database, master_key, every, newest)
+                of_keys = await _check_keys(settings, database, master_key, every, newest)
+                if any(finding.finding == _LOST for finding in of_keys):
+                    # It is not to be made at the next start: one was made before.
+                    findings.remove(master_key)
+                findings += of_keys
                 async with database.reading() as tx:
                     findings.append(await check_administrators(tx))
                 findings += await _check_clocks(settings, database, redis)
@@ -122,7 +127,7 @@ async def _check_keys(
     if every is not None and newest is not None:
         sealed = await _check_sealed(database, every, newest)
     elif rows and master_key.status == "ok":
-        sealed = [Finding("master key", "error", "the one of this database is not here", _RESTORE)]
+        sealed = [Finding("master key", "error", _LOST, _RESTORE)]
     if rows and any(finding.status == "error" for finding in (master_key, *sealed)):
         locked = "not looked at: they do not open before the master key is right"
         return [*sealed, Finding("keys", "error", locked, _RESTORE)]

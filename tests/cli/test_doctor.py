@@ -108,7 +108,8 @@ def test_a_master_key_file_that_is_lost_is_an_error(fresh_cli: Cli) -> None:
     fresh_cli.json("db", "upgrade")
     (fresh_cli.folder / "keys/master.key").unlink()
     findings = examine(fresh_cli, 1)
-    assert "is not here" in finding_of(findings, "master key", "error")
+    assert "is lost" in finding_of(findings, "master key", "error")
+    assert [f["status"] for f in findings if f["check"] == "master key"] == ["error"]
     assert finding_of(findings, "keys", "error")
     assert not (fresh_cli.folder / "keys/master.key").exists()
 
