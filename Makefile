@@ -31,10 +31,17 @@ TEST_ARGS ?=
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# PORT=9000 make run serves on another port.
+PORT ?= 8000
+# Who names an issuer, in a variable or in a file, keeps it.
+ifndef AUTHSVC_ISSUER_FILE
+run: export AUTHSVC_ISSUER := $(or $(AUTHSVC_ISSUER),http://127.0.0.1:$(PORT))
+endif
+
 .PHONY: run
-run: $(VENV)/.runtime ## Install, prepare and serve on http://127.0.0.1:8000
-	@$(BIN)/authsvc init
-	@exec $(BIN)/authsvc serve
+run: $(VENV)/.runtime ## Install, prepare and serve on http://127.0.0.1:8000; PORT=9000: there
+	@$(BIN)/authsvc init --before-serve
+	@exec $(BIN)/authsvc serve --port $(PORT)
 
 .PHONY: install
 install: $(VENV)/.development ## Install everything that development needs, from the locks

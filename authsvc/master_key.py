@@ -52,7 +52,7 @@ class MasterKeys:
         """Return the plaintext of ``sealed``; raises SealError when it does not open."""
         cipher = self._ciphers.get(sealed[:_ID_BYTES])
         if cipher is None:
-            raise SealError(f"no master key given opens this {purpose}")
+            raise SealError("this is not the master key that the database was made with")
         nonce = sealed[_ID_BYTES : _ID_BYTES + _NONCE_BYTES]
         try:
             return cipher.decrypt(nonce, sealed[_ID_BYTES + _NONCE_BYTES :], purpose.encode())

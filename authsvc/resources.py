@@ -129,7 +129,7 @@ async def open_resources(
             async with database.transaction() as tx:
                 root = await get_or_create_root_secret(tx, master_keys, now=clock.now())
         except SealError as error:
-            raise ConfigError(f"the master key is not that of this database: {error}") from error
+            raise ConfigError(str(error)) from error
         outbound = _open_outbound(settings, clock)
         stack.push_async_callback(outbound.aclose)
         resources = _wire(settings, clock, master_keys, root, database, redis, outbound)

@@ -226,6 +226,26 @@ def test_production_refuses_what_is_for_development_when_it_is_set_too(
     assert line.startswith(f"{PREFIX}{variable} ")
 
 
+def test_each_wrong_setting_has_a_line_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def problems(**variables: str) -> list[str]:
+        _refusal(monkeypatch, **variables)
+        with pytest.raises(ConfigError) as refused:
+            load_settings()
+        assert str(refused.value) == refused.value.problems[0]
+        return [problem.split()[0].removeprefix(PREFIX) for problem in refused.value.problems]
+
+    assert problems(ENV="production", ACCESS_TOKEN_TTL="7", KEY_RETIRED_TTL="6") == [
+        "ISSUER", "DATABASE_URL", "REDIS_URL", "MASTER_KEY", "KEY_RETIRED_TTL",
+    ]  # fmt: skip
+    assert problems(ISSUER="x", LOG_LEVEL="loud") == ["ISSUER", "LOG_LEVEL"]
+    missing = str(tmp_path / "missing")
+    assert problems(REDIS_URL_FILE=missing, MASTER_KEY_FILE=missing) == [
+        "REDIS_URL_FILE", "MASTER_KEY_FILE",
+    ]  # fmt: skip
+
+
 def test_production_starts_with_everything_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in PRODUCTION.items():
         monkeypatch.setenv(PREFIX + name, value)

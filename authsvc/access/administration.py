@@ -44,7 +44,7 @@ class RoleAdministration:
             raise InvalidRequest("A role's name has 1 to 100 letters, digits or . _ : / -")
         for permission in permissions:
             check_permission(permission)
-        parent_ids = [await rows.get_role_id(tx, parent) for parent in inherits]
+        parent_ids = [await _get_role_id(tx, parent) for parent in inherits]
         role_id = await rows.create_role(tx, name, now=self._clock.now())
         for permission in permissions:
             await rows.allow(tx, role_id, permission)
@@ -60,37 +60,38 @@ class RoleAdministration:
         for role in await self.list(tx):
             if role.name == name:
                 return role
-        raise NotFound("There is no such role")
+        raise _no_such_role(name)
 
     async def list(self, tx: Transaction) -> list[Role]:
         """Return every role, by name."""
         return RoleGraph(await rows.load_roles(tx)).roles()
 
-    async def delete(self, tx: Transaction, name: str, origin: Origin) -> None:
-        """Delete the role; its holders lose it. Raises NotFound."""
-        role_id = await rows.get_role_id(tx, name)
+    async def delete(self, tx: Transaction, name: str, origin: Origin) -> int:
+        """Delete the role and return how many users and clients lose it. Raises NotFound."""
+        role_id = await _get_role_id(tx, name)
         holders = await rows.count_holders(tx, [role_id])
         await rows.delete_role(tx, role_id)
         await self._changed(tx, "role.deleted", origin, name, holders=holders)
+        return holders
 
     async def allow(self, tx: Transaction, name: str, permission: str, origin: Origin) -> Role:
         """Give the role a permission. Safe to repeat. Raises InvalidRequest, NotFound."""
         check_permission(permission)
-        if await rows.allow(tx, await rows.get_role_id(tx, name), permission):
+        if await rows.allow(tx, await _get_role_id(tx, name), permission):
             await self._changed(tx, "role.allowed", origin, name, permission=permission)
         return await self.get(tx, name)
 
     async def deny(self, tx: Transaction, name: str, permission: str, origin: Origin) -> Role:
         """Take a permission from the role. Safe to repeat. Raises NotFound."""
-        if await rows.deny(tx, await rows.get_role_id(tx, name), permission):
+        if await rows.deny(tx, await _get_role_id(tx, name), permission):
             await self._changed(tx, "role.denied", origin, name, permission=permission)
         return await self.get(tx, name)
 
     async def inherit(self, tx: Transaction, name: str, parent: str, origin: Origin) -> Role:
         """Let the role inherit from ``parent``; raises NotFound, or Conflict for a circle."""
         await rows.lock_inheritance(tx)
-        role_id = await rows.get_role_id(tx, name)
-        parent_id = await rows.get_role_id(tx, parent)
+        role_id = await _get_role_id(tx, name)
+        parent_id = await _get_role_id(tx, parent)
         if RoleGraph(await rows.load_roles(tx)).inherits_from(parent_id, role_id):
             raise Conflict("A role can not inherit from itself, directly or through others")
         if await rows.inherit(tx, role_id, parent_id):
@@ -101,7 +102,7 @@ class RoleAdministration:
         self, tx: Transaction, name: str, kind: HolderKind, holder: str, origin: Origin
     ) -> bool:
         """Give the role to a user or client; False when they had it. Raises NotFound."""
-        role_id = await rows.get_role_id(tx, name)
+        role_id = await _get_role_id(tx, name)
         holder_id = await _get_holder(tx, kind, holder)
         assigned = await rows.assign(tx, role_id, kind, holder_id)
         if assigned:
@@ -112,7 +113,7 @@ class RoleAdministration:
         self, tx: Transaction, name: str, kind: HolderKind, holder: str, origin: Origin
     ) -> bool:
         """Take the role from a user or client; False when they lacked it. Raises NotFound."""
-        role_id = await rows.get_role_id(tx, name)
+        role_id = await _get_role_id(tx, name)
         holder_id = await _get_holder(tx, kind, holder)
         taken = await rows.unassign(tx, role_id, kind, holder_id)
         if taken:
@@ -145,6 +146,19 @@ def check_permission(permission: str) -> None:
     """Raise InvalidRequest when it can not be a permission: a scope-token (RFC 6749 §3.3)."""
     if not _PERMISSION.fullmatch(permission):
         raise InvalidRequest("A permission is a word like orders:read, without spaces or quotes")
+
+
+async def _get_role_id(tx: Transaction, name: str) -> str:
+    try:
+        return await rows.get_role_id(tx, name)
+    except NotFound as error:
+        raise _no_such_role(name) from error
+
+
+def _no_such_role(name: str) -> NotFound:
+    # Of several that a caller named, the one; but no text that could be no role at all.
+    named = f": {name}" if _ROLE_NAME.fullmatch(name) else ""
+    return NotFound(f"There is no such role{named}")
 
 
 async def _get_holder(tx: Transaction, kind: HolderKind, holder: str) -> str:

@@ -16,6 +16,7 @@ from authsvc.cli.refusal import Refused
 from authsvc.signing.audit_checkpoint import AuditCheckpoint, parse_checkpoint
 from authsvc.signing.audit_verification import AuditVerification
 from authsvc.storage.audit import AuditEvent
+from authsvc.storage.identifiers import is_id
 
 app = typer.Typer(help="The audit log: what happened, and whether the record is whole.")
 
@@ -48,6 +49,8 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List events, newest first."""
+    if before is not None and not is_id(before):
+        raise Refused("--before is the id of an event, as `authsvc audit list --json` prints it")
 
     async def work(operation: Operation) -> list[AuditEvent]:
         audit = operation.resources.audit

@@ -33,9 +33,9 @@ class Finding:
         return asdict(self)
 
 
-def check_configuration(settings: Settings) -> list[Finding]:
-    """Return what the settings and the environment show."""
-    found = [
+def check_variables() -> list[Finding]:
+    """Return a warning for each variable that looks like a setting and is none."""
+    return [
         Finding(
             "configuration",
             "warning",
@@ -44,6 +44,11 @@ def check_configuration(settings: Settings) -> list[Finding]:
         )
         for name in unknown_variables()
     ]
+
+
+def check_configuration(settings: Settings) -> list[Finding]:
+    """Return what the settings and the environment show."""
+    found = check_variables()
     if settings.env == "development" and not is_local(settings.issuer):
         found.append(
             Finding(

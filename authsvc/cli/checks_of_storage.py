@@ -5,13 +5,14 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 from authsvc.cli.checks import REWRAP, Finding, check_master_key
+from authsvc.cli.checks_of_administrators import check_administrators
 from authsvc.cli.checks_of_jobs import check_jobs
 from authsvc.cli.operation import find_revision
 from authsvc.cli.refusal import Refused, explain
 from authsvc.clock import Clock
-from authsvc.config import Settings
+from authsvc.config import MASTER_KEY_PATH, Settings
 from authsvc.master_key import MasterKeys, SealError
-from authsvc.protocol.errors import OAuthError
+from authsvc.protocol.errors import OAuthError, TemporarilyUnavailable
 from authsvc.resources import open_storage
 from authsvc.signing.algorithms import ALGORITHMS
 from authsvc.signing.keyring import load_keyring
@@ -26,6 +27,8 @@ _NOTABLE = timedelta(seconds=1)
 """Difference between clocks that is worth a word."""
 _NEEDED_BY_DEFAULT = "RS256"
 """What ID tokens are signed with where a client has not asked for another."""
+_LOST = f"the one that the database was made with is lost: there is no {MASTER_KEY_PATH}"
+_RESTORE = "Restore the master key that the database was made with, or name it as well."
 
 
 async def check_storage(settings: Settings) -> list[Finding]:
@@ -42,11 +45,13 @@ async def check_storage(settings: Settings) -> list[Finding]:
         if schema.status != "error":
             database, _ = await stack.enter_async_context(open_storage(settings))
             try:
-                if every is not None and newest is not None:
-                    findings += await _check_sealed(database, every, newest)
+                of_keys = await _check_keys(settings, database, master_key, every, newest)
+                if any(finding.finding == _LOST for finding in of_keys):
+                    # It is not to be made at the next start: one was made before.
+                    findings.remove(master_key)
+                findings += of_keys
                 async with database.reading() as tx:
-                    rows = await load_signing_keys(tx)
-                findings += check_keys(settings, rows, Clock().now())
+                    findings.append(await check_administrators(tx))
                 findings += await check_jobs(database)
                 findings += await _check_clocks(settings, database, redis)
             except OAuthError as error:
@@ -110,15 +115,39 @@ async def _check_redis(redis: RedisClient | None) -> Finding:
     return Finding("redis", "ok", "it answers")
 
 
+async def _check_keys(
+    settings: Settings,
+    database: Database,
+    master_key: Finding,
+    every: MasterKeys | None,
+    newest: MasterKeys | None,
+) -> list[Finding]:
+    """Return whether what is encrypted opens, and whether the signing keys will do."""
+    async with database.reading() as tx:
+        rows = await load_signing_keys(tx)
+    sealed = []
+    if every is not None and newest is not None:
+        sealed = await _check_sealed(database, every, newest)
+    elif rows and master_key.status == "ok":
+        sealed = [Finding("master key", "error", _LOST, _RESTORE)]
+    if rows and any(finding.status == "error" for finding in (master_key, *sealed)):
+        locked = "not looked at: they do not open before the master key is right"
+        return [*sealed, Finding("keys", "error", locked, _RESTORE)]
+    return [*sealed, *check_keys(settings, rows, Clock().now())]
+
+
 async def _check_sealed(database: Database, every: MasterKeys, newest: MasterKeys) -> list[Finding]:
     """Return whether what is encrypted opens, and whether the newest master key does it alone."""
     try:
         async with database.reading() as tx:
             await find_root_secret(tx, every)
             await load_keyring(tx, every)
-    except SealError as error:
-        advice = "Restore the master key that the database was made with, or name it as well."
-        return [Finding("master key", "error", str(error), advice)]
+    except (SealError, TemporarilyUnavailable) as error:
+        # A key that does not open is reported as temporary: to a replica it is.
+        reason = error if isinstance(error, SealError) else error.__cause__
+        if not isinstance(reason, SealError):
+            raise
+        return [Finding("master key", "error", str(reason), _RESTORE)]
     try:
         async with database.reading() as tx:
             await find_root_secret(tx, newest)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from authsvc.cli.ignored_members import warn_of_ignored_members
 from authsvc.cli.input import STDIN, read_json_object, read_secret
 from authsvc.cli.operation import Operation, operate
 from authsvc.cli.output import (
@@ -17,6 +18,7 @@ from authsvc.cli.output import (
 )
 from authsvc.cli.paging import read_pages
 from authsvc.oauth.clients import Client, registration_response
+from authsvc.protocol.client_metadata import ClientMetadata
 
 app = typer.Typer(help="Clients: the applications that may ask for tokens.")
 
@@ -42,20 +44,25 @@ def create(
     metadata: Annotated[str | None, typer.Option(metavar="FILE", help=_METADATA)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Register a client; prints its secret once."""
+    """Register a client; prints its secret once.
+
+    Members of the metadata that mean nothing here are ignored, and named in a warning.
+    """
     if client_secret_stdin and metadata == STDIN:
         raise typer.BadParameter("standard input can not be the secret and the metadata")
     members = read_json_object(metadata) if metadata is not None else {}
     secret = read_secret("Client secret") if client_secret_stdin else None
 
-    async def work(operation: Operation) -> dict[str, Any]:
+    async def work(operation: Operation) -> tuple[ClientMetadata, dict[str, Any]]:
         checked = await operation.server.client_administration.check(members)
         async with operation.database.transaction() as tx:
-            return await operation.server.client_administration.create(
+            return checked, await operation.server.client_administration.create(
                 tx, checked, operation.origin, client_id=client_id, client_secret=secret
             )
 
-    _tell(operate(work), as_json=as_json)
+    checked, document = operate(work)
+    warn_of_ignored_members(members, checked, document)
+    _tell(document, as_json=as_json)
 
 
 @app.command("list")
@@ -96,7 +103,9 @@ def list_(
             )
             for client in clients
         ],
-        empty="There are no clients yet: authsvc clients create --help",
+        empty="There are no clients yet: authsvc clients create --help"
+        if after is None
+        else "There are no more clients.",
     )
 
 
@@ -126,16 +135,23 @@ def update(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Change metadata; members not named stay."""
+    """Change metadata; members not named stay.
+
+    Members that mean nothing here are ignored, and named in a warning.
+    """
     members = read_json_object(metadata)
 
-    async def work(operation: Operation) -> dict[str, Any]:
+    async def work(operation: Operation) -> tuple[ClientMetadata, dict[str, Any]]:
         administration = operation.server.client_administration
         change = await administration.check_change(client_id, members)
         async with operation.database.transaction() as tx:
-            return await administration.update(tx, client_id, change, operation.origin)
+            return change.after, await administration.update(
+                tx, client_id, change, operation.origin
+            )
 
-    _tell(operate(work), as_json=as_json)
+    checked, document = operate(work)
+    warn_of_ignored_members(members, checked, document)
+    _tell(document, as_json=as_json)
 
 
 @app.command("rotate-secret")

@@ -6,6 +6,7 @@ from authsvc.cli.checks import (
     check_certificates,
     check_configuration,
     check_traces,
+    check_variables,
 )
 from authsvc.cli.checks_of_storage import check_storage
 from authsvc.cli.operation import run
@@ -13,6 +14,7 @@ from authsvc.cli.output import AsJson, print_json, print_lines
 from authsvc.cli.refusal import Refused
 from authsvc.config import ConfigError, load_settings
 
+_CORRECT = "Correct the variable."
 _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
 
@@ -26,7 +28,10 @@ def doctor(as_json: AsJson = False) -> None:
     try:
         settings = load_settings()
     except ConfigError as error:
-        findings = [Finding("configuration", "error", str(error), "Correct the variable.")]
+        findings = [
+            *(Finding("configuration", "error", problem, _CORRECT) for problem in error.problems),
+            *check_variables(),
+        ]
     else:
         findings = [
             *check_configuration(settings),

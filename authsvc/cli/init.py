@@ -1,7 +1,9 @@
 """``authsvc init``: from nothing to a service that somebody can administer."""
 
 import secrets
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from authsvc.access.administration import ADMIN_PERMISSION
 from authsvc.cli.migration import migrate_up
@@ -15,7 +17,13 @@ from authsvc.storage.users import count_users
 _NAME = "admin"
 
 
-def init(as_json: AsJson = False) -> None:
+def init(
+    before_serve: Annotated[
+        bool,
+        typer.Option("--before-serve", help="The service starts right after: do not say how."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Prepare everything that `serve` needs.
 
     Migrates the database, makes the first signing keys, and the first administrator
@@ -51,7 +59,8 @@ def init(as_json: AsJson = False) -> None:
             f"  password  {administrator['password']}",
             "",
         )
-    print_lines(f"Next: `authsvc serve`, then open {settings.issuer}")
+    if not before_serve:
+        print_lines(f"Next: `authsvc serve`, then open {settings.issuer}")
 
 
 async def _make_administrator(operation: Operation) -> dict[str, Any] | None:

@@ -28,6 +28,12 @@ from authsvc.cli.refusal import REFUSALS, explain
 from authsvc.cli.serve import serve
 
 NAME = "authsvc"
+_IN_PLAIN_WORDS = (
+    ("Input should be greater than or equal to", "it must be at least"),
+    ("Input should be less than or equal to", "it must be at most"),
+    ("Input should be a valid integer, unable to parse string as an integer", "it is no number"),
+    ("Input should be", "it must be"),
+)
 DONE, REFUSED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
@@ -67,7 +73,7 @@ def start(
         print(f"{NAME} {version(NAME)}")
         raise typer.Exit(DONE)
     if context.invoked_subcommand is None:
-        print(context.get_help())
+        print(context.get_help(), file=sys.stderr)
         raise typer.Exit(USAGE)
 
 
@@ -104,6 +110,8 @@ def _explain_usage(error: typer.TyperException) -> str:
     message = " ".join(error.format_message().split()).rstrip(".")
     # Words of pydantic and Typer that tell an operator nothing.
     message = message.replace("Value error, ", "").removeprefix("Invalid value: ")
+    for theirs, ours in _IN_PLAIN_WORDS:
+        message = message.replace(theirs, ours)
     return f"error: {message[:1].lower()}{message[1:]}; see `{path} --help`"
 
 

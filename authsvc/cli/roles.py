@@ -85,14 +85,15 @@ def show(name: RoleArgument, as_json: AsJson = False) -> None:
 def delete(name: RoleArgument, as_json: AsJson = False) -> None:
     """Delete a role; whoever held it no longer does."""
 
-    async def change(roles: RoleAdministration, tx: Transaction, origin: Origin) -> None:
-        await roles.delete(tx, name, origin)
+    async def change(roles: RoleAdministration, tx: Transaction, origin: Origin) -> int:
+        return await roles.delete(tx, name, origin)
 
-    _change(change)
+    holders = _change(change)
     if as_json:
-        print_json({"name": name, "deleted": True})
-    else:
-        print_lines(f"The role {name} is deleted.")
+        print_json({"name": name, "deleted": True, "holders": holders})
+        return
+    lost = "1 holder has lost it" if holders == 1 else f"{holders} holders have lost it"
+    print_lines(f"The role {name} is deleted; {lost if holders else 'nobody held it'}.")
 
 
 @app.command()

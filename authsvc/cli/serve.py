@@ -1,5 +1,6 @@
 """``authsvc serve``: the service itself."""
 
+import errno
 import socket
 import sys
 from typing import Annotated
@@ -10,6 +11,11 @@ from authsvc.cli.operation import Operation, operate
 from authsvc.cli.output import AsJson, print_json, print_lines
 from authsvc.cli.refusal import Refused
 from authsvc.config import Settings, unknown_variables
+
+_OTHER_PORT = (
+    "; take another with --port PORT and AUTHSVC_ISSUER=http://127.0.0.1:PORT, "
+    "or with `PORT=9000 make run`"
+)
 
 
 def serve(
@@ -64,4 +70,5 @@ def _check_address(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        raise Refused(f"can not listen on {host} port {port}: {error.strerror}") from error
+        advice = _OTHER_PORT if error.errno == errno.EADDRINUSE else ""
+        raise Refused(f"can not listen on {host} port {port}: {error.strerror}{advice}") from error

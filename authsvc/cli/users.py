@@ -1,15 +1,15 @@
 """``authsvc users``: people."""
 
-from collections.abc import Sequence
+from shlex import quote
 from typing import Annotated, Any
 
-import orjson
 import typer
 
 from authsvc.cli.input import prompt_new_password, read_secret
 from authsvc.cli.operation import Operation, operate
 from authsvc.cli.output import AsJson, print_document, print_json, print_lines, print_table
 from authsvc.cli.paging import read_pages
+from authsvc.cli.user_claims import parse_claims
 from authsvc.storage.users import User, find_role_ids, get_user, list_users
 
 app = typer.Typer(help="People: create, look at, disable, import.")
@@ -93,7 +93,9 @@ def list_(
     print_table(
         ["username", "email", "disabled", "id"],
         [(user.username, user.email, bool(user.disabled_at), user.id) for user in users],
-        empty="There are no users yet: authsvc users create --help",
+        empty="There are no users yet: authsvc users create --help"
+        if after is None
+        else "There are no more users.",
     )
 
 
@@ -205,23 +207,6 @@ def user_document(user: User) -> dict[str, Any]:
     }
 
 
-def parse_claims(arguments: Sequence[str]) -> dict[str, Any]:
-    """Read ``name=JSON`` arguments; raises BadParameter."""
-    claims = {}
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        try:
-            claims[name] = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            equals = ""
-        if not (name and equals):
-            raise typer.BadParameter(
-                "a claim is NAME=JSON, and text in JSON has quotes: "
-                """--claim 'given_name="Ada"'"""
-            )
-    return claims
-
-
 def _read_password(*, stdin: bool, prompt: bool) -> str | None:
     if stdin and prompt:
         raise typer.BadParameter("give --password-stdin or --password-prompt, not both")
@@ -237,7 +222,7 @@ def _tell_created(document: dict[str, Any], *, without_password: bool, as_json: 
     name = document["username"]
     print_lines(f"Created the user {name}, {document['id']}.")
     if without_password:
-        print_lines(f"There is no password yet: authsvc users set-password {name}")
+        print_lines(f"There is no password yet: authsvc users set-password {quote(name)}")
 
 
 def _tell(user: User, what: str, *, as_json: bool) -> None:

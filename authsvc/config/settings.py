@@ -189,7 +189,9 @@ class Settings(BaseSettings):
         2_592_000, "time that an outbox entry that was given up is kept for an operator"
     )
     log_level: Literal["debug", "info", "warning", "error"] = setting("info", "least level logged")
-    log_format: Literal["json", "console"] = setting("json", "JSON lines, or text for a person")
+    log_format: Literal["json", "console"] = setting(
+        "json", "`json`: lines of JSON; `console`: text for a person"
+    )
     traces: Literal["off", "otlp"] = setting(
         "off", "`otlp` sends traces, as the `OTEL_` variables say; needs the extra `otel`"
     )
@@ -235,26 +237,29 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
+        problems = self._find_development_defaults() if self.env == "production" else []
         longest = max(self.access_token_ttl, self.id_token_ttl)
         if self.key_retired_ttl < longest:
-            raise ValueError(
+            problems.append(
                 f"{PREFIX}KEY_RETIRED_TTL must not be below the longest token's life, "
                 f"{longest.total_seconds():.0f} seconds"
             )
-        if self.env == "production":
-            self._check_production()
+        if problems:
+            raise ValueError("\n".join(problems))
         return self
 
-    def _check_production(self) -> None:
+    def _find_development_defaults(self) -> list[str]:
         refused = {
             "ISSUER": not self.secure and "an https URL",
             "DATABASE_URL": self.database_url.startswith("sqlite") and "a postgresql:// URL",
             "REDIS_URL": self.redis_url is None and "the URL of a Redis",
             "MASTER_KEY": self.master_key is None and "32 bytes, base64url",
         }
-        for name, wanted in refused.items():
-            if wanted:
-                raise ValueError(f"{PREFIX}{name} must be {wanted} when {PREFIX}ENV is production")
+        return [
+            f"{PREFIX}{name} must be {wanted} when {PREFIX}ENV is production"
+            for name, wanted in refused.items()
+            if wanted
+        ]
 
     @property
     def secure(self) -> bool:

@@ -10,7 +10,12 @@ PREFIX = "AUTHSVC_"
 
 
 class ConfigError(Exception):
-    """A setting is wrong; the message is one line for the operator."""
+    """A setting is wrong; the message is one line for the operator, about the first."""
+
+    def __init__(self, *problems: str) -> None:
+        """Take a line for each setting that is wrong, one at least."""
+        super().__init__(problems[0])
+        self.problems = problems
 
 
 class FileVariables(PydanticBaseSettingsSource):
@@ -29,9 +34,14 @@ class FileVariables(PydanticBaseSettingsSource):
             ) from error
 
     def __call__(self) -> dict[str, Any]:
-        values = {
-            name: self.get_field_value(field, name)[0]
-            for name, field in self.settings_cls.model_fields.items()
-        }
+        values: dict[str, Any] = {}
+        problems: list[str] = []
+        for name, field in self.settings_cls.model_fields.items():
+            try:
+                values[name] = self.get_field_value(field, name)[0]
+            except ConfigError as error:
+                problems += error.problems
+        if problems:
+            raise ConfigError(*problems)
         # An empty file is no value, as an empty variable is none.
         return {name: value for name, value in values.items() if value}

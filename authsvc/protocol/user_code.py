@@ -30,8 +30,16 @@ def parse_user_code(typed: str) -> str | None:
     Case, spaces, punctuation and full-width letters do not matter; a character that no
     code has is taken for the letter it looks like (RFC 8628 §6.1).
     """
-    if len(typed) > _MAX_TYPED:
-        return None
-    letters = unicodedata.normalize("NFKC", typed).upper()
-    user_code = "".join(filter(str.isalnum, letters)).translate(_LOOK_ALIKES)
+    user_code = _letters(typed).translate(_LOOK_ALIKES)
     return user_code if len(user_code) == LENGTH and set(user_code) <= set(ALPHABET) else None
+
+
+def is_as_long_as_a_user_code(typed: str) -> bool:
+    """Tell whether what was ``typed`` has as many letters and digits as a code."""
+    return len(_letters(typed)) == LENGTH
+
+
+def _letters(typed: str) -> str:
+    if len(typed) > _MAX_TYPED:
+        return ""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", typed).upper()))

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import orjson
 from jwt import PyJWK, PyJWKError, PyJWS
-from jwt.exceptions import PyJWTError
+from jwt.exceptions import InvalidAlgorithmError, InvalidSignatureError, PyJWTError
 
 from authsvc.signing.keyring import Keyring, SigningKey
 from authsvc.tracing import span
@@ -19,6 +19,10 @@ MAX_LENGTH = 16_384
 """Characters beyond which a JWT is not even looked at."""
 
 T = TypeVar("T")
+_WORDS: Mapping[type[Exception], str] = {
+    InvalidSignatureError: "the key did not make it",
+    InvalidAlgorithmError: "another algorithm",
+}
 
 _jws = PyJWS()
 
@@ -113,4 +117,4 @@ def _guarded(decode: Callable[[], T]) -> T:
     try:
         return decode()
     except (PyJWTError, ValueError, TypeError, binascii.Error, RecursionError) as error:
-        raise InvalidJwt(type(error).__name__) from error
+        raise InvalidJwt(_WORDS.get(type(error), "malformed")) from error

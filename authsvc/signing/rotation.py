@@ -142,8 +142,8 @@ class KeyRotation:
     async def retire(self, tx: Transaction, kid: str, origin: Origin) -> SigningKeyRow:
         """Let the key sign no more; what it signed stays valid. Safe to repeat.
 
-        An active key is followed by the next one; raises Conflict while that was not
-        published for long enough, NotFound, or Conflict for a revoked key.
+        An active key is followed by the next one; raises Conflict where there is none, or
+        while that was not published for long enough, NotFound, or Conflict for a revoked key.
         """
         await lock_signing_keys(tx)
         now = self._clock.now()
@@ -155,8 +155,14 @@ class KeyRotation:
             return key
         if key.state == "next":
             await set_key_state(tx, kid, "retired", now=now)
-        elif not (await self._promote(tx, rows, key.alg, now)).active:
-            raise Conflict("The next key was not published for long enough to sign yet")
+        elif not _first(rows, key.alg, "next"):
+            raise Conflict(f"There is no next {key.alg} key to take its place: generate one")
+        elif not (rotation := await self._promote(tx, rows, key.alg, now)).active:
+            usable_at = f"{rotation.next_usable_at:%Y-%m-%d %H:%M:%S} UTC"
+            raise Conflict(
+                "The next key was not published for long enough to sign yet: "
+                f"it may from {usable_at} on, and this key can be retired then"
+            )
         await self._changed(tx, "keys.retired", origin, kids=[kid])
         return _get(await load_signing_keys(tx), kid)
 

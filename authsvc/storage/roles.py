@@ -17,6 +17,7 @@ from authsvc.storage.schema import (
     role_permissions,
     roles,
     user_roles,
+    users,
 )
 from authsvc.storage.upsert import insert_into
 
@@ -131,6 +132,20 @@ async def count_holders(tx: Transaction, role_ids: Sequence[str]) -> int:
         )
         total += rows.scalar_one()
     return total
+
+
+async def has_living_holder(tx: Transaction, role_ids: Sequence[str]) -> bool:
+    """Tell whether a client, or a user who is not disabled, holds one of the roles directly."""
+    people = (
+        select(user_roles.c.role_id)
+        .join(users, users.c.id == user_roles.c.user_id)
+        .where(user_roles.c.role_id.in_(role_ids), users.c.disabled_at.is_(None))
+    )
+    clients = select(client_roles.c.role_id).where(client_roles.c.role_id.in_(role_ids))
+    for statement in (people, clients):
+        if (await tx.execute(statement.limit(1))).first() is not None:
+            return True
+    return False
 
 
 async def _insert(tx: Transaction, table: Table, **values: str) -> bool:

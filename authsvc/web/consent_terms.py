@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from authsvc.access.administration import ADMIN_PERMISSION
+from authsvc.access.role_graph import is_reserved
 from authsvc.oauth.clients import Client
 from authsvc.oauth.consent import CLAIM, DESTINATION
 from authsvc.protocol.claims import STANDARD_CLAIMS
@@ -20,9 +21,13 @@ _DESCRIPTIONS: Final = {
 }
 
 
-def terms_as_shown(wanted: Iterable[str]) -> list[dict[str, str | None]]:
-    """Return the template's ``scopes``: what is asked for, with words for what we know."""
-    return [_term_as_shown(name) for name in wanted]
+def terms_as_shown(wanted: Iterable[str]) -> list[dict[str, str | bool | None]]:
+    """Return the template's ``scopes``: what is asked for, with words for what we know.
+
+    What governs this service itself is marked and comes first, whatever the client's order.
+    """
+    terms = [{**_term_as_shown(name), "governs": is_reserved(name)} for name in wanted]
+    return sorted(terms, key=lambda term: not term["governs"])
 
 
 def _term_as_shown(name: str) -> dict[str, str | None]:

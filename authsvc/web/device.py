@@ -20,7 +20,11 @@ from authsvc.oauth.device_approval import (
 from authsvc.protocol.errors import InvalidRequest, TooManyRequests
 from authsvc.protocol.parameters import Parameters
 from authsvc.protocol.redirect_uri import add_parameters
-from authsvc.protocol.user_code import format_user_code, parse_user_code
+from authsvc.protocol.user_code import (
+    format_user_code,
+    is_as_long_as_a_user_code,
+    parse_user_code,
+)
 from authsvc.storage.database import Transaction
 from authsvc.web.consent_terms import client_as_shown, terms_as_shown
 from authsvc.web.continuation import DEVICE
@@ -33,6 +37,7 @@ _FORM = "device"
 _NO_CODE = re.compile("[^A-Za-z0-9 -]")
 _SHOWN = 12
 _MALFORMED = "A code has eight letters, like BDFG-HJKL. Compare it with what the device shows."
+_IMPOSSIBLE = "There is no such code. Compare it with what the device shows."
 _UNKNOWN = "This code is wrong or has expired. Compare it with what the device shows."
 _OVER = "This code has expired or was answered already. Start again on the device."
 
@@ -112,7 +117,8 @@ class DeviceEndpoints:
     async def _proceed(self, request: Request, typed: str | None) -> Response:
         user_code = parse_user_code(typed or "")
         if user_code is None:
-            return self._form(request, typed, error=_MALFORMED)
+            right_length = is_as_long_as_a_user_code(typed or "")
+            return self._form(request, typed, error=_IMPOSSIBLE if right_length else _MALFORMED)
         async with self._server.resources.database.reading() as tx:
             browser = await self._edge.find_browser(tx, request)
         if browser is None:

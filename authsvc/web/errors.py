@@ -26,6 +26,8 @@ from authsvc.web.rate_limits import rate_limit_headers
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _REALM = "authsvc"
+_NOT_A_METHOD = "The endpoint does not answer this method"
+_NOT_A_PAGE = "This address is a step on the way, not a page to open by itself"
 _TITLES = {
     404: "There is nothing here",
     429: "Too many requests",
@@ -64,9 +66,8 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     """Return the response for what the router refuses: no such path or method."""
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class alone
     if error.status_code == 405:
-        response = await answer_oauth_error(
-            request, MethodNotAllowed("The endpoint does not answer this method")
-        )
+        words = _NOT_A_PAGE if _is_for_a_person(request) else _NOT_A_METHOD
+        response = await answer_oauth_error(request, MethodNotAllowed(words))
         response.headers["Allow"] = _allowed_methods(request, error)
         return response
     if error.status_code == 404:

@@ -10,7 +10,6 @@ _LINKS = (
     ("OpenID Connect discovery", "/.well-known/openid-configuration", "what client apps read"),
     ("Public signing keys", "/jwks", "to verify tokens with"),
     ("Admin API", "/openapi.json", "its description, for tools"),
-    ("Readiness", "/readyz", "what works right now"),
 )
 
 
@@ -36,6 +35,8 @@ class StartEndpoint:
                 username=browser.username,
                 apps=apps,
                 logout_url=f"{base_path}/logout",
+                issuer=self._edge.server.issuer,
+                discovery_url=f"{base_path}/.well-known/openid-configuration",
             )
         return self._edge.pages.render(
             "start.html",

@@ -76,6 +76,8 @@ async def test_the_person_is_told_and_what_they_allow_is_kept_and_carried(
     browser, page = await _asked(sqlite_provider, client, boss, scope="openid")
     assert ADMIN in page.text
     assert MEANING in page.text
+    assert page.has("#governs-warning")
+    assert page.text.index(ADMIN) < page.text.index("Know who you are")
     assert "orders:delete" not in page.text
 
     await approve(browser, page)

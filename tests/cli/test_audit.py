@@ -26,6 +26,12 @@ def test_events_are_listed_newest_first_and_in_parts(any_cli: Cli) -> None:
     assert "role.created" in any_cli.run("audit", "list").output
 
 
+def test_what_is_no_event_is_refused_as_the_place_to_begin_at(cli: Cli) -> None:
+    for before in ("x", "", "9" * 40):
+        refusal = cli.run("audit", "list", "--before", before, "--json").refusal()
+        assert refusal.startswith("--before is the id of an event")
+
+
 def test_a_log_that_nobody_touched_is_whole(any_cli: Cli) -> None:
     make_events(any_cli)
     first = any_cli.json("audit", "verify")

@@ -57,6 +57,45 @@ def test_metadata_that_is_wrong_says_what_is(cli: Cli) -> None:
     assert cli.json("clients", "list") == []
 
 
+def test_a_member_that_means_nothing_here_is_ignored_and_named(cli: Cli) -> None:
+    unknown = {**WEB, "client_nmae": "Web", "use_mtls_endpoint_aliases": True, "client_id": "x"}
+    made = cli.run(
+        "clients", "create", "--client-id", "web", "--json", "--metadata", "-",
+        stdin=json.dumps(unknown),
+    )  # fmt: skip
+    assert (made.code, json.loads(made.output)["client_id"]) == (0, "web")
+    assert made.errors == (
+        "warning: ignored, they mean nothing here: "
+        "client_id, client_nmae, use_mtls_endpoint_aliases\n"
+    )
+    changed = cli.run(
+        "clients", "update", "web", "--metadata", "-", stdin='{"client_\\u001bname": null}'
+    )
+    assert changed.code == 0
+    assert changed.errors.endswith(": client_\\u001bname\n")
+    refused = cli.run("clients", "create", "--metadata", "-", stdin='{"client_nmae": "Web"}')
+    assert "redirect_uris" in refused.refusal()
+
+
+def test_what_is_known_and_what_was_answered_is_taken_without_a_word(cli: Cli) -> None:
+    known = {
+        **WEB,
+        "client_name#de": "Netz",
+        "contacts": ["ada@app.example"],
+        "software_id": "web",
+        "default_acr_values": ["aal1"],
+        "request_uris": ["https://app.example/request"],
+        "dpop_bound_access_tokens": False,
+    }
+    answered = create(cli, known, "--client-id", "web")
+    shown = cli.json("clients", "show", "web")
+    update = ("clients", "update", "web", "--metadata", "-")
+    del answered["client_secret"]
+    assert cli.json(*update, stdin=json.dumps(answered))["client_name#de"] == "Netz"
+    assert cli.json(*update, stdin=json.dumps(shown))["client_name#de"] == "Netz"
+    assert "client_name#de" not in cli.json(*update, stdin='{"client_name#de": null}')
+
+
 def test_a_guessable_secret_is_refused(cli: Cli) -> None:
     (cli.folder / "web.json").write_text(json.dumps(WEB))
     refused = cli.run(

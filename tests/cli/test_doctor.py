@@ -1,6 +1,8 @@
 """``authsvc doctor``."""
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -30,10 +32,12 @@ def finding_of(findings: list[dict[str, Any]], check: str, status: str) -> str:
 
 
 def test_a_healthy_service_has_nothing_wrong(any_cli: Cli) -> None:
+    any_cli.json("init")
     findings = examine(any_cli)
     assert {finding["status"] for finding in findings} == {"ok"}
     assert {finding["check"] for finding in findings} == {
-        "configuration", "certificates", "database", "redis", "master key", "keys", "jobs", "clock",
+        "configuration", "certificates", "database", "redis", "master key", "keys",
+        "administrators", "jobs", "clock",
     }  # fmt: skip
     assert any_cli.run("doctor").output.count("ok  ") == len(findings)
 
@@ -52,6 +56,20 @@ def test_a_system_without_authorities_is_a_warning_unless_a_bundle_is_set(cli: C
     bundle.write_text("")
     examined = examine(bare.with_variables(AUTHSVC_OUTBOUND_CA_FILE=str(bundle)))
     assert finding_of(examined, "certificates", "ok")
+
+
+def test_every_wrong_setting_is_a_finding_and_the_service_itself_names_the_first(
+    cli: Cli,
+) -> None:
+    wrong = cli.with_variables(
+        AUTHSVC_SESSION_TTL="soon", AUTHSVC_LOG_LEVEL="loud", AUTHSVC_ISUER="x"
+    )
+    findings = examine(wrong, 1)
+    assert [(f["status"], f["finding"].split()[0]) for f in findings] == [
+        ("error", "AUTHSVC_SESSION_TTL"), ("error", "AUTHSVC_LOG_LEVEL"),
+        ("warning", "AUTHSVC_ISUER"),
+    ]  # fmt: skip
+    assert wrong.run("serve").refusal() == findings[0]["finding"]
 
 
 def test_a_misspelt_variable_is_a_warning(cli: Cli) -> None:
@@ -82,10 +100,57 @@ def test_a_redis_that_is_away_is_an_error(cli: Cli) -> None:
 
 def test_a_foreign_master_key_is_an_error(cli: Cli) -> None:
     findings = examine(cli.with_variables(AUTHSVC_MASTER_KEY=OTHER_MASTER_KEY), 1)
-    assert "no master key given opens" in finding_of(findings, "master key", "error")
+    wrong = finding_of(findings, "master key", "error")
+    assert wrong.startswith("this is not the master key that the database was made with")
+    assert "they do not open" in finding_of(findings, "keys", "error")
+    assert [f["status"] for f in findings if f["check"] == "keys"] == ["error"]
+
+
+def test_a_signing_key_under_a_foreign_master_key_is_no_fault_of_the_database(cli: Cli) -> None:
+    path = cli.variables["AUTHSVC_DATABASE_URL"].removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE signing_keys SET private_key_sealed = zeroblob(64)")
+    findings = examine(cli, 1)
+    assert "this is not the master key" in finding_of(findings, "master key", "error")
+    assert finding_of(findings, "database", "ok")
+
+
+def test_a_master_key_file_that_is_lost_is_an_error(fresh_cli: Cli) -> None:
+    fresh_cli.json("db", "upgrade")
+    (fresh_cli.folder / "keys/master.key").unlink()
+    findings = examine(fresh_cli, 1)
+    assert "is lost" in finding_of(findings, "master key", "error")
+    assert [f["status"] for f in findings if f["check"] == "master key"] == ["error"]
+    assert finding_of(findings, "keys", "error")
+    assert not (fresh_cli.folder / "keys/master.key").exists()
+
+
+def test_who_may_administer_is_looked_at_and_what_mends_it_is_said(any_cli: Cli) -> None:
+    def advice() -> str:
+        return finding_of(examine(any_cli), "administrators", "warning")
+
+    assert "authsvc init" in advice()
+    any_cli.json("users", "create", "ada", "--email", "ada@example.org")
+    create, _, assign = advice().partition("permission")[2].partition(", then authsvc ")
+    assert create == " authsvc:admin"
+    assert assign == "roles assign administrator --user NAME"
+    any_cli.json("roles", "create", "chief", "--permission", "authsvc:admin")
+    any_cli.json("roles", "create", "boss", "--inherits", "chief")
+    assert "authsvc roles assign boss --user NAME" in advice()
+    any_cli.json("roles", "assign", "boss", "--user", "ada")
+    assert finding_of(examine(any_cli), "administrators", "ok")
+    any_cli.json("users", "disable", "ada")
+    assert "nobody holds authsvc:admin" in advice()
+    any_cli.json(
+        "clients", "create", "--client-id", "job", "--metadata", "-",
+        stdin='{"grant_types": ["client_credentials"], "response_types": []}',
+    )  # fmt: skip
+    any_cli.json("roles", "assign", "chief", "--client", "job")
+    assert finding_of(examine(any_cli), "administrators", "ok")
 
 
 def test_an_older_master_key_in_use_is_a_warning_until_all_is_rewrapped(cli: Cli) -> None:
+    cli.json("init")
     rotating = cli.with_variables(AUTHSVC_MASTER_KEY=f"{OTHER_MASTER_KEY},{MASTER_KEY}")
     assert "authsvc keys rewrap" in finding_of(examine(rotating), "master key", "warning")
     rotating.json("keys", "rewrap")
@@ -93,7 +158,7 @@ def test_an_older_master_key_in_use_is_a_warning_until_all_is_rewrapped(cli: Cli
 
 
 def test_a_master_key_file_that_others_may_read_is_an_error(fresh_cli: Cli) -> None:
-    fresh_cli.json("db", "upgrade")
+    fresh_cli.json("init")
     assert {finding["status"] for finding in examine(fresh_cli)} == {"ok"}
     (fresh_cli.folder / "keys/master.key").chmod(0o644)
     assert "chmod 600" in finding_of(examine(fresh_cli, 1), "master key", "error")

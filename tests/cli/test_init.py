@@ -1,6 +1,9 @@
 """``authsvc init``, the first half of ``make run``."""
 
 import json
+import os
+import subprocess
+from pathlib import Path
 
 from authsvc.resources import Resources
 from authsvc.storage.users import get_user
@@ -38,8 +41,48 @@ def test_a_second_run_changes_nothing(fresh_cli: Cli) -> None:
     second = fresh_cli.run("init")
     assert second.code == 0
     assert "password" not in second.output
+    assert "authsvc serve" in second.output
     assert fresh_cli.json("init")["administrator"] is None
     assert (fresh_cli.json("keys", "list"), fresh_cli.json("users", "list")) == (keys, users)
+
+
+def test_where_the_service_starts_right_after_nobody_is_told_to_start_it(fresh_cli: Cli) -> None:
+    for _ in range(2):
+        said = fresh_cli.run("init", "--before-serve")
+        assert said.code == 0
+        assert "authsvc serve" not in said.output
+
+
+def make_run(folder: Path, **variables: str) -> list[str]:
+    """Return what ``make run`` runs: the issuer and the arguments, a program a line."""
+    program = folder / "bin" / "authsvc"
+    program.parent.mkdir(exist_ok=True)
+    program.write_text("#!/bin/sh\necho ${AUTHSVC_ISSUER-unset} $*\n")
+    program.chmod(0o700)
+    stamp = folder / ".runtime"
+    stamp.touch()
+    environment = {n: v for n, v in os.environ.items() if not n.startswith(("AUTHSVC_", "PORT"))}
+    return subprocess.check_output(
+        ["make", "--no-print-directory", f"VENV={folder}", f"--old-file={stamp}", "run"],
+        cwd=Path(__file__).parents[2],
+        env=environment | variables,
+        text=True,
+        timeout=PATIENCE,
+    ).splitlines()
+
+
+def test_make_run_serves_on_the_port_that_is_named_as_the_issuer_that_is_named(
+    tmp_path: Path,
+) -> None:
+    def served(issuer: str, port: int) -> list[str]:
+        return [f"{issuer} init --before-serve", f"{issuer} serve --port {port}"]
+
+    here, elsewhere = "http://127.0.0.1", "https://id.example"
+    assert make_run(tmp_path) == served(f"{here}:8000", 8000)
+    assert make_run(tmp_path, PORT="9000") == served(f"{here}:9000", 9000)
+    named = make_run(tmp_path, PORT="9000", AUTHSVC_ISSUER=elsewhere)
+    assert named == served(elsewhere, 9000)
+    assert make_run(tmp_path, AUTHSVC_ISSUER_FILE="issuer") == served("unset", 8000)
 
 
 def test_two_at_once_make_one_administrator(any_cli: Cli) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -105,7 +106,14 @@ def test_a_retired_key_signs_no_more_and_retiring_is_safe_to_repeat(cli: Cli) ->
     for _ in range(2):
         assert cli.json("keys", "retire", active["kid"])["state"] == "retired"
     (following,) = keys_of(cli, "ES256", "active")
-    assert "long enough" in cli.run("keys", "retire", following["kid"]).refusal()
+    (waiting,) = keys_of(cli, "ES256", "next")
+    usable_at = datetime.fromisoformat(waiting["usable_at"]).strftime("%Y-%m-%d %H:%M:%S UTC")
+    refusal = cli.run("keys", "retire", following["kid"]).refusal()
+    assert "long enough" in refusal
+    assert f"from {usable_at} on" in refusal
+    cli.json("keys", "retire", waiting["kid"])
+    refusal = cli.run("keys", "retire", following["kid"]).refusal()
+    assert refusal == "there is no next ES256 key to take its place: generate one"
     assert cli.run("keys", "retire", "nothing").refusal() == "there is no such key"
 
 

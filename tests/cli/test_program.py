@@ -25,7 +25,9 @@ def test_help_names_every_group(cli: Cli) -> None:
     assert said.code == 0
     for group in GROUPS:
         assert f"\n  {group} " in said.output
-    assert cli.run().code == 2
+    bare = cli.run()
+    assert (bare.code, bare.output) == (2, "")
+    assert bare.errors.strip() == said.output.strip()
 
 
 def test_every_command_takes_json() -> None:
@@ -64,6 +66,22 @@ def test_the_version_is_told(cli: Cli) -> None:
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(cli: Cli, arguments: tuple[str, ...]) -> None:
     assert "--help`" in cli.run(*arguments).refusal(2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("users", "list", "--limit", "0"), "'--limit': it must be at least 1;"),
+        (("serve", "--port", "65536"), "'--port': it must be at most 65535;"),
+        (("serve", "--workers", "x"), "'--workers': it is no number;"),
+    ],
+)
+def test_a_number_out_of_range_is_refused_in_our_own_words(
+    cli: Cli, arguments: tuple[str, ...], words: str
+) -> None:
+    refusal = cli.run(*arguments).refusal(2)
+    assert words in refusal
+    assert "Input" not in refusal
 
 
 def test_a_wrong_setting_is_one_line(cli: Cli) -> None:

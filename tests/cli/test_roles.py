@@ -61,9 +61,12 @@ def test_a_role_is_assigned_to_one_kind_of_holder(cli: Cli) -> None:
 
 def test_what_is_not_there_is_refused(cli: Cli) -> None:
     cli.json("roles", "create", "reader")
-    assert cli.run("roles", "show", "writer").refusal() == "there is no such role"
-    assert cli.run("roles", "delete", "writer").refusal() == "there is no such role"
-    assert cli.run("roles", "create", "w", "--inherits", "x").refusal() == "there is no such role"
+    assert cli.run("roles", "show", "writer").refusal() == "there is no such role: writer"
+    assert cli.run("roles", "delete", "writer").refusal() == "there is no such role: writer"
+    inherits = ("--inherits", "reader", "--inherits", "x")
+    refused = cli.run("roles", "create", "w", *inherits)
+    assert refused.refusal() == "there is no such role: x"
+    assert cli.run("roles", "show", 'a "b"').refusal() == "there is no such role"
     refusal = cli.run("roles", "assign", "reader", "--user", "ada").refusal()
     assert refusal == "there is no such user"
     refusal = cli.run("roles", "assign", "reader", "--client", "job").refusal()
@@ -79,6 +82,22 @@ def test_a_deleted_role_is_held_by_nobody(cli: Cli) -> None:
     cli.json("roles", "create", "reader", "--permission", "orders:read")
     cli.json("users", "create", "ada", "--email", "ada@example.org")
     cli.json("roles", "assign", "reader", "--user", "ada")
-    assert cli.json("roles", "delete", "reader") == {"name": "reader", "deleted": True}
+    answer = cli.json("roles", "delete", "reader")
+    assert answer == {"name": "reader", "deleted": True, "holders": 1}
     shown = cli.json("users", "show", "ada")
     assert (shown["roles"], shown["permissions"]) == ([], [])
+
+
+def test_deleting_a_role_says_how_many_have_lost_it(cli: Cli) -> None:
+    for name, holders in (("none", ()), ("one", ("ada",)), ("two", ("ada", "bob"))):
+        cli.json("roles", "create", name)
+        for holder in holders:
+            if cli.run("users", "show", holder).code:
+                cli.json("users", "create", holder, "--email", f"{holder}@example.org")
+            cli.json("roles", "assign", name, "--user", holder)
+    said = [cli.run("roles", "delete", name).output for name in ("none", "one", "two")]
+    assert said == [
+        "The role none is deleted; nobody held it.\n",
+        "The role one is deleted; 1 holder has lost it.\n",
+        "The role two is deleted; 2 holders have lost it.\n",
+    ]

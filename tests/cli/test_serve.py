@@ -93,8 +93,12 @@ def test_an_address_that_is_taken_is_refused_in_one_line(cli: Cli) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         refusal = cli.run("serve", "--port", str(port)).refusal()
-    assert refusal == f"can not listen on 127.0.0.1 port {port}: Address already in use"
+    assert refusal.startswith(f"can not listen on 127.0.0.1 port {port}: Address already in use; ")
+    assert "--port PORT" in refusal
+    assert "make run" in refusal
 
 
 def test_a_host_that_is_not_ours_is_refused_in_one_line(cli: Cli) -> None:
-    assert "can not listen on 192.0.2.1" in cli.run("serve", "--host", "192.0.2.1").refusal()
+    refusal = cli.run("serve", "--host", "192.0.2.1").refusal()
+    assert refusal.startswith("can not listen on 192.0.2.1")
+    assert "--port" not in refusal

@@ -102,7 +102,7 @@ def test_what_is_not_there_can_not_be_revoked(cli: Cli) -> None:
     for token, reason in (
         ("", "standard input holds no token"),
         ("opaque", "there is no such token"),
-        ("a.b.c", "the access token is invalid (DecodeError): `authsvc tokens inspect` says more"),
+        ("a.b.c", "the access token is invalid (malformed): `authsvc tokens inspect` says more"),
         ("x" * 10_000, "there is no such token"),
     ):
         refused = cli.run("tokens", "revoke", "--token", "-", stdin=token)

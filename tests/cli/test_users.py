@@ -1,7 +1,10 @@
 """``authsvc users``."""
 
 import json
+import shlex
 from uuid import UUID
+
+import pytest
 
 from tests.cli.command import Cli
 
@@ -117,7 +120,10 @@ def test_a_claim_that_is_not_json_is_wrong_usage_and_one_against_the_rules_is_re
     for claim in ("given_name=Ada", "given_name", '="x"', ""):
         cli.run(*start, claim).refusal(2)
     assert "birthdate" in cli.run(*start, 'birthdate="tomorrow"').refusal()
-    assert "protocol" in cli.run(*start, 'sub="1"').refusal()
+    refused = cli.run(*start, 'given_name="Ada"', "--claim", 'sub="1"')
+    assert refused.refusal() == "--claim sub: the claim belongs to the protocol and can not be set"
+    refused = cli.run(*start, 'given_name="Ada"', "--claim", "family_name=L")
+    assert "--claim family_name=L: a claim is NAME=JSON" in refused.refusal(2)
     assert cli.json("users", "list") == []
 
 
@@ -159,3 +165,15 @@ def test_who_did_it_is_in_the_audit_log(cli: Cli) -> None:
     (event,) = cli.json("audit", "list", "--event", "user.created")
     assert event["actor"].startswith("cli:")
     assert event["subject"] == created["id"]
+
+
+def test_a_command_to_copy_names_the_person_as_a_shell_reads_it(cli: Cli) -> None:
+    said = cli.run("users", "create", "sp ace $(id)", "--email", "s@example.org").output
+    command = said.partition("There is no password yet: ")[2]
+    assert shlex.split(command) == ["authsvc", "users", "set-password", "sp ace $(id)"]
+
+
+@pytest.mark.parametrize("group", ["users", "clients"])
+def test_behind_the_last_one_there_are_no_more(cli: Cli, group: str) -> None:
+    assert f"There are no {group} yet" in cli.run(group, "list").output
+    assert cli.run(group, "list", "--after", "zzz").output == f"There are no more {group}.\n"

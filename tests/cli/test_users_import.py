@@ -77,7 +77,7 @@ def test_hashes_are_kept_passwords_are_hashed_and_roles_are_assigned(
         ('{"username": "x", "password": "short"}', "line 2, 'x': A password has at least 8"),
         ('{"username": "x", "password_hash": "$2b$12$abc"}', "line 2, 'x': A password hash"),
         ('{"username": "x", "claims": {"sub": "1"}}', "line 2, 'x': The claim belongs"),
-        ('{"username": "x", "roles": ["nobody"]}', "line 2, 'x': There is no such role"),
+        ('{"username": "x", "roles": ["nobody"]}', "line 2, 'x': There is no such role: nobody"),
         ('{"username": "ADA"}', "line 2, 'ADA': There is a user with this username"),
     ],
 )

@@ -265,7 +265,7 @@ def test_what_can_be_no_user_code_is_none(typed: str) -> None:
     assert parse_user_code(typed) is None
 
 
-@pytest.mark.parametrize("typed", ["", "BCDF", "A" * 8, "x" * 5_000, "<script>"])
+@pytest.mark.parametrize("typed", ["", "BCDF", "A" * 9, "x" * 5_000, "<script>"])
 async def test_what_can_be_no_code_is_told_on_the_page(
     sqlite_provider: Provider, typed: str
 ) -> None:
@@ -274,6 +274,16 @@ async def test_what_can_be_no_code_is_told_on_the_page(
     assert page.alert is not None
     assert "eight letters" in page.alert
     assert "<script>" not in page.text
+
+
+@pytest.mark.parametrize("typed", ["WRONGONE", "wron-gone", "A" * 8])
+async def test_eight_letters_that_are_no_code_are_not_told_to_be_eight(
+    sqlite_provider: Provider, typed: str
+) -> None:
+    page = await enter(sqlite_provider.browser(), typed)
+    assert page.status == 400
+    assert page.alert is not None
+    assert page.alert.startswith("There is no such code.")
 
 
 async def test_the_person_sees_the_power_that_they_would_hand_out(

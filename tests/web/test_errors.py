@@ -65,6 +65,17 @@ async def test_another_method_is_told_which_ones_there_are(
             check_error(response, 405, "method_not_allowed")
 
 
+@pytest.mark.parametrize("path", ["/consent", "/logout/confirm"])
+async def test_who_opens_the_address_of_a_form_is_told_in_words_for_a_person(
+    sqlite_provider: Provider, path: str
+) -> None:
+    response = await sqlite_provider.http.get(path, headers={"Accept": "text/html"})
+    assert response.status_code == 405
+    assert "not a page to open by itself" in response.text
+    assert "method." not in response.text
+    assert "Go back to the app" in response.text
+
+
 @pytest.mark.parametrize(
     "path", ["/nothing", "/token/", "/tokens", "/.well-known/nothing", "/%00", "/..%2f", "/é"]
 )

@@ -264,6 +264,23 @@ async def test_signing_in_without_a_destination_ends_on_the_start_page(
     assert "You are signed in" in page.text
 
 
+async def test_about_this_service_is_told_to_who_is_signed_in_and_to_who_is_not(
+    sqlite_provider: Provider,
+) -> None:
+    account, browser = await sqlite_provider.create_user(), sqlite_provider.browser()
+    before = await browser.get("/")
+    login = await browser.get("/login")
+    assert "About this service" in login.text
+    await log_in(browser, login, account)
+    after = await browser.get("/")
+    for page in (before, after):
+        assert f"<code>{sqlite_provider.settings.issuer}</code>" in page.text
+        assert 'href="/.well-known/openid-configuration"' in page.text
+        # Neither a link to itself, nor to what is kept away from the public.
+        assert "About this service" not in page.text
+        assert "/readyz" not in page.text
+
+
 async def test_the_login_hint_fills_in_the_name(sqlite_provider: Provider) -> None:
     hint = 'a"b<c>@example.com é'
     _, page = await open_login(

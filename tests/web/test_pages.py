@@ -14,6 +14,7 @@ from jinja2 import UndefinedError
 from starlette.responses import HTMLResponse
 
 from authsvc.web import pages as pages_module
+from authsvc.web.consent_terms import terms_as_shown
 from authsvc.web.pages import Pages, csp_source, web_uri
 
 WEB = Path(pages_module.__file__).parent
@@ -33,8 +34,9 @@ HOSTILE_VALUES: dict[str, dict[str, object]] = {
         "client": CLIENT,
         "username": HOSTILE,
         "scopes": [
-            {"name": HOSTILE, "description": HOSTILE},
-            {"name": HOSTILE, "description": None},
+            {"name": HOSTILE, "description": HOSTILE, "governs": True},
+            {"name": HOSTILE, "description": None, "governs": True},
+            {"name": HOSTILE, "description": None, "governs": False},
         ],
         "redirect_host": HOSTILE,
         "switch_url": HOSTILE,
@@ -46,7 +48,7 @@ HOSTILE_VALUES: dict[str, dict[str, object]] = {
         "user_code": HOSTILE,
         "client": CLIENT,
         "username": HOSTILE,
-        "scopes": [{"name": HOSTILE, "description": None}],
+        "scopes": [{"name": HOSTILE, "description": None, "governs": True}],
         "switch_url": HOSTILE,
     },
     "device_done.html": {"approved": True, "client_name": HOSTILE},
@@ -69,6 +71,8 @@ HOSTILE_VALUES: dict[str, dict[str, object]] = {
     "signed_in.html": {
         "username": HOSTILE,
         "logout_url": HOSTILE,
+        "issuer": HOSTILE,
+        "discovery_url": HOSTILE,
         "apps": [{"name": HOSTILE, "host": HOSTILE, "login_url": HOSTILE}],
     },
     "select_account.html": {
@@ -123,7 +127,13 @@ NOTHING_OPTIONAL: dict[str, dict[str, object]] = {
     "form_post.html": {"action": "https://app.example/cb", "fields": []},
     "start.html": {"issuer": "http://127.0.0.1:8000", "links": [], "signed_in_as": None},
     "front_channel_logout.html": {"location": None},
-    "signed_in.html": {"username": "maria", "logout_url": "/logout", "apps": []},
+    "signed_in.html": {
+        "username": "maria",
+        "logout_url": "/logout",
+        "apps": [],
+        "issuer": "http://127.0.0.1:8000",
+        "discovery_url": "/.well-known/openid-configuration",
+    },
     "select_account.html": {
         "client_name": "c",
         "username": "maria",
@@ -430,6 +440,28 @@ def test_a_page_tells_other_origins_no_more_than_its_own(pages: Pages) -> None:
     assert page.headers.getlist("referrer-policy") == ["origin"]
 
 
+@pytest.mark.parametrize("template", ["consent.html", "device_confirm.html"])
+def test_what_governs_this_service_comes_first_and_is_marked(pages: Pages, template: str) -> None:
+    wanted = ["openid", "orders:read", "authsvc:admin", "authsvc-like", "authsvc:other"]
+    values = {**NOTHING_OPTIONAL[template], "scopes": terms_as_shown(wanted)}
+    document = Document(render(pages, template, values))
+    (terms,) = (e for e in document.all("ul") if e["class"] == "rows")
+    rows = [e for e in document.all("li") if e.text in terms.text]
+    assert [e["class"] for e in rows] == ["message", "message", None, None, None]
+    assert "Administer this sign-in service" in document.by_id("governs-warning").text
+    for name, row in zip(["authsvc:admin", "authsvc:other", *wanted[:2]], rows, strict=False):
+        assert name in row.text
+    for button in document.all("button"):
+        assert "governs-warning" in (button["aria-describedby"] or "")
+
+
+@pytest.mark.parametrize("template", ["consent.html", "device_confirm.html"])
+def test_what_does_not_govern_this_service_is_not_marked(pages: Pages, template: str) -> None:
+    values = {**NOTHING_OPTIONAL[template], "scopes": terms_as_shown(["openid", "orders:read"])}
+    page = render(pages, template, values)
+    assert b"governs-warning" not in bytes(page.body)
+
+
 def test_a_page_may_load_our_scripts_only_when_it_says_so(pages: Pages) -> None:
     assert policy(pages.render("logged_out.html", scripts=True))["script-src"] == "'self'"
 
@@ -455,7 +487,9 @@ def test_the_page_of_a_logout_goes_on_with_and_without_its_script(pages: Pages) 
         scripts=True,
     )
     document = Document(page)
-    assert document.by_id("logout-continue")["href"] == "https://app.example/out?state=1"
+    button = document.by_id("logout-continue")
+    assert button["href"] == "https://app.example/out?state=1"
+    assert f"choose {button.text}." in next(document.all("main")).text
     refresh = [e["content"] for e in document.all("meta") if e["http-equiv"] == "refresh"]
     assert refresh == ["5; url=https://app.example/out?state=1"]
     (script,) = document.all("script")
