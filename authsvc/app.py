@@ -19,6 +19,7 @@ from authsvc.resources import Resources, open_resources, open_storage
 from authsvc.storage.audit import Origin
 from authsvc.storage.migrations import current_revision, known_revisions, newest_revision
 from authsvc.storage.rate_counters import RateCounters
+from authsvc.web.connections import KEEP_ALIVE, DrainingConnection
 from authsvc.web.errors import EXCEPTION_HANDLERS
 from authsvc.web.middleware import RequestMiddleware
 from authsvc.web.people import open_people_edge
@@ -132,12 +133,13 @@ def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
         port=port,
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http=DrainingConnection,
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )
