@@ -1,43 +1,29 @@
 """Replicas that are killed at any moment and begin again, on one PostgreSQL and one Redis."""
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
-from pathlib import Path
 
 import httpx
 
-from authsvc.app import serve
-from authsvc.config import load_settings
+from tests.cli.child import run_in_place
+from tests.cli.command import FORKS, Cli
 from tests.server_programs import free_port
 
 _PATIENCE = 60.0
 _LOOK = 0.02
-# Forked from a process that has imported everything: a start costs a tenth of the time.
-_FORKS = multiprocessing.get_context("forkserver")
-
-
-def _serve(variables: Mapping[str, str], port: int, log: Path) -> None:
-    """Be a replica: what the command ``serve`` does, once it has read its arguments."""
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.environ.update(variables)
-    serve(load_settings(), host="127.0.0.1", port=port, workers=1)
 
 
 @dataclass
 class Replica:
     """One replica at a port of its own."""
 
-    variables: Mapping[str, str]
-    log: Path
+    cli: Cli
     port: int = field(default_factory=free_port)
     kills: int = 0
     _process: ForkServerProcess | None = None
@@ -49,7 +35,13 @@ class Replica:
 
     def start(self) -> None:
         """Start it; it does not answer yet."""
-        self._process = _FORKS.Process(target=_serve, args=(self.variables, self.port, self.log))
+        streams = [self.cli.folder / f"{self.port}.{name}" for name in ("in", "out", "log")]
+        streams[0].touch()
+        command = ("serve", "--port", str(self.port))
+        self._process = FORKS.Process(
+            target=run_in_place,
+            args=(command, self.cli.environment(), self.cli.folder, streams),
+        )
         self._process.start()
 
     async def until_ready(self) -> None:
@@ -62,7 +54,8 @@ class Replica:
                         return
                 except httpx.TransportError:
                     await asyncio.sleep(_LOOK)
-        raise RuntimeError(f"the replica does not serve: {self.log.read_text()[-4_000:]}")
+        log = (self.cli.folder / f"{self.port}.log").read_text()
+        raise RuntimeError(f"the replica does not serve: {log[-4_000:]}")
 
     def is_running(self) -> bool:
         """Tell whether its process lives."""
@@ -91,12 +84,9 @@ class Replica:
 
 
 @contextmanager
-def run_fleet(
-    variables: Mapping[str, str], folder: Path, size: int = 3
-) -> Iterator[list[Replica]]:
+def run_fleet(cli: Cli, size: int = 3) -> Iterator[list[Replica]]:
     """Run replicas until the block ends; they may not answer yet."""
-    _FORKS.set_forkserver_preload(["authsvc.app"])
-    replicas = [Replica(variables, folder / f"replica-{number}.log") for number in range(size)]
+    replicas = [Replica(cli) for _ in range(size)]
     try:
         for replica in replicas:
             replica.start()
