@@ -202,7 +202,12 @@ async def find_wanted(
     Of that power, only what a token of this scope and these resources would carry.
     """
     power = await find_power(
-        server, tx, session.user_id, scope=request.scope, resources=request.resources
+        server,
+        tx,
+        session.user_id,
+        request.target.client,
+        scope=request.scope,
+        resources=request.resources,
     )
     claims = (
         f"{CLAIM}{name}"
@@ -227,4 +232,16 @@ async def _must_consent(
     given = await find_consent(tx, session.user_id, request.target.client.client_id)
     if given is None or not given[0].issuperset(wanted):
         return True
-    return "consent" in request.prompts and not _answers(given[1], asked_at, now)
+    must_ask = "consent" in request.prompts or _may_be_another(request.target)
+    return must_ask and not _answers(given[1], asked_at, now)
+
+
+def _may_be_another(target: Target) -> bool:
+    """Tell whether any program on the person's machine could have sent the request.
+
+    A native app without a secret, whose answer goes to a loopback port or a private-use
+    scheme: what was once allowed it is never given silently (RFC 8252 §8.6).
+    """
+    client = target.client
+    is_native = client.is_public and client.metadata.application_type == "native"
+    return is_native and not target.redirect_uri.startswith("https:")

@@ -98,7 +98,7 @@ async def spend_assertion(request: ClientRequest, assertion: VerifiedAssertion) 
 
 def _check_audience(request: ClientRequest, audience: object) -> None:
     issuer = request.server.issuer
-    accepted = {issuer, f"{issuer}/token"}
+    accepted = {issuer, f"{issuer}/token", request.endpoint}
     audiences = audience if isinstance(audience, list) else [audience]
     if not any(isinstance(value, str) and value in accepted for value in audiences):
         raise InvalidAssertion("aud")

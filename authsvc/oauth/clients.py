@@ -79,7 +79,11 @@ class Client(ClientMixin):
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         """Tell whether the redirect URI is registered (RFC 9700 §4.1.3)."""
-        return match_redirect_uri(redirect_uri, self.metadata.redirect_uris)
+        return match_redirect_uri(
+            redirect_uri,
+            self.metadata.redirect_uris,
+            application_type=self.metadata.application_type,
+        )
 
     def check_client_secret(self, client_secret: str) -> bool:
         """Refuse: only hashes are here, compared in ``oauth.client_auth``."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
+from authsvc.oauth.clients import Client
 from authsvc.oauth.resources import audience_of
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.protocol.scope import format_scope
@@ -37,14 +38,18 @@ async def find_power(
     server: AuthorizationServer,
     tx: Transaction,
     user_id: str,
+    client: Client,
     *,
     scope: Sequence[str],
     resources: Sequence[str],
 ) -> tuple[str, ...]:
     """Return the power over this service that a token of the person's would carry.
 
-    It has to be allowed by name, besides the scope (decision 17).
+    It has to be allowed by name, besides the scope, and never goes to a client that nobody but
+    itself has registered (decision 17).
     """
+    if client.self_registered:
+        return ()
     graph = await server.resources.role_graph.get()
     return graph.narrow(
         graph.reserved(await find_role_ids(tx, user_id)),

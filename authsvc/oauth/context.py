@@ -15,11 +15,13 @@ from authsvc.storage.database import Transaction
 class ClientRequest:
     """A request as it came in, its transaction, and the instant it is judged at.
 
-    ``admit`` is told the client once it is authenticated, and may raise TooManyRequests.
+    ``endpoint`` is the URL by which clients know where it came in. ``admit`` is told the
+    client once it is authenticated, and may raise TooManyRequests.
     """
 
     server: AuthorizationServer
     tx: Transaction
+    endpoint: str
     parameters: Parameters
     authorization: str | None
     origin: Origin

@@ -126,7 +126,9 @@ async def _describe(
     if client is None:
         return None
     scope = parse_scope(code.scope)
-    power = await find_power(server, tx, session.user_id, scope=scope, resources=code.resources)
+    power = await find_power(
+        server, tx, session.user_id, client, scope=scope, resources=code.resources
+    )
     return WaitingDevice(code, client, _unique(scope, code.resources, power))
 
 

@@ -8,7 +8,6 @@ from authsvc.oauth.authorize import SignedInBrowser
 from authsvc.oauth.clients import Client
 from authsvc.oauth.logout_notices import find_frontchannel_logout_uris
 from authsvc.oauth.server import AuthorizationServer
-from authsvc.oauth.subjects import find_user_id
 from authsvc.protocol.errors import InvalidRequest
 from authsvc.protocol.parameters import Parameters
 from authsvc.protocol.redirect_uri import add_parameters
@@ -25,25 +24,21 @@ class LogoutRequest:
     client: Client | None
     redirect_to: str | None
     session_id: str | None
-    user_id: str | None
 
     def is_vouched_for(self, browser: SignedInBrowser | None) -> bool:
         """Whether the hint proves that the client means this very session.
 
-        Then there is nothing to ask. Without that proof any page could sign people out.
+        Then there is nothing to ask. Without that proof any page could sign people out, and
+        with less, any client that a person has ever used.
         """
-        if browser is None:
-            return False
-        if self.session_id is not None:
-            return self.session_id == browser.session.id
-        return self.user_id == browser.session.user_id
+        return browser is not None and self.session_id == browser.session.id
 
 
 async def read_logout_request(server: AuthorizationServer, parameters: Parameters) -> LogoutRequest:
     """Return the request; raises InvalidRequest, to be shown and never redirected (§4).
 
-    The hint may have expired, and its session ended. It is signed by us, and nothing else:
-    an encrypted one only its client could read.
+    The hint may have expired, its session ended, and its client gone. It is signed by us, and
+    nothing else: an encrypted one only its client could read.
     """
     parameters.check_no_duplicates()
     hint, client_id = parameters.get("id_token_hint"), parameters.get("client_id")
@@ -58,12 +53,9 @@ async def read_logout_request(server: AuthorizationServer, parameters: Parameter
             raise InvalidRequest("client_id is not the client of the id_token_hint")
         client_id = claims["aud"]
     client = await server.clients.find(client_id) if client_id else None
-    if client_id is not None and client is None:
+    if client_id is not None and client is None and hint is None:
         raise InvalidRequest("There is no client with this client_id")
-    user_id = None
-    if client is not None and "sub" in claims:
-        user_id = find_user_id(server, client, claims["sub"])
-    return LogoutRequest(client, _read_redirect(client, parameters), claims.get("sid"), user_id)
+    return LogoutRequest(client, _read_redirect(client, parameters), claims.get("sid"))
 
 
 async def end_browser_session(
@@ -95,11 +87,10 @@ async def end_browser_session(
 
 
 def _read_redirect(client: Client | None, parameters: Parameters) -> str | None:
+    """Return where to go then: nowhere for a client that is not known (§3)."""
     uri = parameters.get("post_logout_redirect_uri")
-    if uri is None:
+    if uri is None or client is None:
         return None
-    if client is None:
-        raise InvalidRequest("post_logout_redirect_uri needs an id_token_hint or client_id")
     if uri not in client.metadata.post_logout_redirect_uris:
         raise InvalidRequest("post_logout_redirect_uri is not registered for this client")
     state = parameters.get("state")

@@ -127,7 +127,9 @@ async def mint_id_token_for_person(
         code=code,
         state=state,
         nonce=granted.nonce,
-        session_id=granted.session_id,
+        # Also after the session has ended: clients find by it what they hold of the person
+        # (Back-Channel Logout §2.6).
+        session_id=granted.family.session_id,
         claims=claims,
     )
 
@@ -163,8 +165,10 @@ async def _find_held(request: Issuing, client: Client, user: User) -> Holding:
     held = graph.holding(await find_role_ids(request.tx, user.id))
     if not any(map(is_reserved, held.permissions)):
         return held
-    consent = await find_consent(request.tx, user.id, client.client_id)
-    allowed = consent[0] if consent else frozenset()
+    allowed: frozenset[str] = frozenset()
+    if not client.self_registered:
+        consent = await find_consent(request.tx, user.id, client.client_id)
+        allowed = consent[0] if consent else allowed
     return Holding(
         held.roles,
         tuple(name for name in held.permissions if name in allowed or not is_reserved(name)),

@@ -174,11 +174,12 @@ def _check_claims(server: AuthorizationServer, client: Client, claims: Mapping[s
 def _as_parameters(claims: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the claims as the values of request parameters.
 
-    Numbers and objects come as JSON (RFC 9101 §4); what may be repeated comes as a list.
+    Numbers and objects come as JSON (RFC 9101 §4); what may be repeated comes as a list, and
+    what is null is not there.
     """
     inside = {}
     for name, value in claims.items():
-        if name in _JWT_CLAIMS:
+        if name in _JWT_CLAIMS or value is None:
             continue
         texts = value if isinstance(value, list) and name in REPEATABLE else [value]
         try:

@@ -52,16 +52,27 @@ def parse_redirect_uri(uri: str, *, application_type: ApplicationType) -> str:
     return uri
 
 
-def match_redirect_uri(requested: str, registered: Sequence[str]) -> bool:
+def match_redirect_uri(
+    requested: str, registered: Sequence[str], *, application_type: ApplicationType
+) -> bool:
     """Tell whether ``requested`` is one of ``registered`` (RFC 9700 §4.1.3).
 
     The strings must be equal. The port alone may differ, and only where the registered
-    URI is http on 127.0.0.1 or [::1] (RFC 8252 §7.3).
+    URI is http on 127.0.0.1 or [::1] and is a native application's or names no port: nobody
+    else takes the port that the system gives them (RFC 8252 §7.3).
     """
     if requested in registered:
         return True
-    loopback = _without_port(requested)
-    return loopback is not None and any(_without_port(uri) == loopback for uri in registered)
+    loopback = _LOOPBACK.fullmatch(requested)
+    if loopback is None or int(loopback["port"] or 1) > _MAX_PORT:
+        return False
+    return any(
+        uri["host"] == loopback["host"]
+        and uri["rest"] == loopback["rest"]
+        and (application_type == "native" or uri["port"] is None)
+        for uri in map(_LOOPBACK.fullmatch, registered)
+        if uri is not None
+    )
 
 
 def add_parameters(uri: str, params: Sequence[tuple[str, str]]) -> str:
@@ -106,10 +117,3 @@ def _check_private_use(parts: Uri, application_type: ApplicationType) -> None:
             raise InvalidRedirectUri("a redirect URI must not hold user information")
     elif not parts.path.startswith("/"):
         raise InvalidRedirectUri("a redirect URI must have a path")
-
-
-def _without_port(uri: str) -> tuple[str, str] | None:
-    match = _LOOPBACK.fullmatch(uri)
-    if match is None or int(match["port"] or 1) > _MAX_PORT:
-        return None
-    return match["host"], match["rest"]

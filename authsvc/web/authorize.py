@@ -39,7 +39,6 @@ from authsvc.storage.database import Transaction
 from authsvc.web.consent_terms import client_as_shown, terms_as_shown
 from authsvc.web.continuation import Continuation
 from authsvc.web.errors import NO_STORE
-from authsvc.web.pages import csp_source
 from authsvc.web.people import PeopleEdge
 from authsvc.web.requests import form_parameters, origin_of, query_parameters
 
@@ -133,7 +132,6 @@ class AuthorizeEndpoints:
         self, request: Request, parameters: Parameters, asked_at: datetime | None
     ) -> Response:
         target = await read_target(self._server, parameters)
-        _check_form_post(target)
         try:
             authorization = await read_authorization_request(self._server, target, parameters)
             async with self._server.resources.database.transaction() as tx:
@@ -204,7 +202,7 @@ class AuthorizeEndpoints:
         target = authorization.target
         return self._edge.pages.render(
             "consent.html",
-            form_action=[target.redirect_uri],
+            leads_away=True,
             action=f"{self._edge.base_path}/consent",
             csrf_token=self._edge.forms.make(
                 browser, _consent_form(decision.browser, sealed, decision.wanted)
@@ -232,14 +230,13 @@ class AuthorizeEndpoints:
             return self._edge.pages.render(
                 "form_post.html",
                 scripts=True,
-                form_action=[target.redirect_uri],
+                leads_away=True,
+                tells_origin=True,
                 action=target.redirect_uri,
                 fields=answer.parameters,
             )
         add = add_fragment if target.response_mode == "fragment" else add_parameters
         location = add(target.redirect_uri, answer.parameters)
-        if csp_source(target.redirect_uri) is None:
-            return self._edge.pages.render("continue.html", location=location)
         return RedirectResponse(location, status_code=303, headers=NO_STORE)
 
     def _open(self, sealed: str | None) -> Continuation:
@@ -247,12 +244,6 @@ class AuthorizeEndpoints:
         if continuation is None:
             raise InvalidRequest("This link is incomplete or was changed on its way")
         return continuation
-
-
-def _check_form_post(target: Target) -> None:
-    """Refuse what browsers would block: no policy can name an IPv6 literal for a form."""
-    if target.response_mode == "form_post" and csp_source(target.redirect_uri) is None:
-        raise InvalidRequest("response_mode form_post does not work with this redirect_uri")
 
 
 def _consent_form(browser: SignedInBrowser, sealed: str | None, wanted: Sequence[str]) -> str:

@@ -137,7 +137,7 @@ class LoginEndpoints:
         response = self._edge.pages.render(
             "login.html",
             status=status,
-            form_action=[target.redirect_uri] if target else [],
+            leads_away=target is not None,
             headers=headers,
             action=f"{self._edge.base_path}/login",
             csrf_token=self._edge.forms.make(browser, _FORM),

@@ -54,7 +54,8 @@ class LogoutEndpoints:
                     self._edge.server, tx, browser, logout.client, _origin(request, browser)
                 )
         if browser is None:
-            return self._answer(logout, ())
+            answer = self._answer(logout, ())
+            return self._forget(answer) if request.state.session_is_over else answer
         if not logout.is_vouched_for(browser):
             return self._page(request, parameters, logout, browser)
         return self._forget(self._answer(logout, frames))
@@ -125,7 +126,7 @@ class LogoutEndpoints:
         response = self._edge.pages.render(
             "logout.html",
             status=status,
-            form_action=[logout.redirect_to] if logout.redirect_to else [],
+            leads_away=logout.redirect_to is not None,
             action=f"{self._edge.base_path}/logout/confirm",
             csrf_token=self._edge.forms.make(browser, _form(session)),
             fields=[pair for pair in parameters.pairs() if pair[0] in _PARAMETERS],

@@ -15,15 +15,7 @@ from starlette.responses import HTMLResponse
 _WEB_URI = re.compile(
     r"(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::([0-9]{0,5}))?(?:[/?#].*)?", re.IGNORECASE
 )
-_PRIVATE_USE_URI = re.compile(r"([a-z][a-z0-9+.-]*):.+", re.IGNORECASE)
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
-# Never a bare http: or https:, which would allow every host, and no scheme that a
-# browser itself gives a meaning to.
-_REFUSED_SCHEMES = frozenset(
-    {"http", "https", "ws", "wss", "ftp", "file", "filesystem", "blob", "data", "about"}
-    | {"javascript", "vbscript", "view-source"}
-)
-
 _MAX_FRAME_SOURCES = 40
 
 _PAGE_HEADERS = {
@@ -47,22 +39,17 @@ _FRAMED_HEADERS = {
 def csp_source(uri: str) -> str | None:
     """Return the CSP source expression that covers ``uri``, or None where there is none.
 
-    ``scheme://host`` or ``scheme://host:port`` for http and https, ``scheme:`` for a
-    private-use scheme (RFC 8252 §7.1). CSP Level 3 §2.3.1 has no form for an IPv6
-    literal, so that gives None. The result never holds a space, ``;``, ``,``, quote
-    or wildcard, so it can neither end its directive nor widen it.
+    ``scheme://host`` or ``scheme://host:port``, for http and https alone. CSP Level 3
+    §2.3.1 has no form for an IPv6 literal, so that gives None. The result never holds a
+    space, ``;``, ``,``, quote or wildcard, so it can neither end its directive nor widen it.
     """
-    if not _VISIBLE_ASCII.fullmatch(uri):
+    web = _WEB_URI.fullmatch(uri) if _VISIBLE_ASCII.fullmatch(uri) else None
+    if web is None:
         return None
-    if web := _WEB_URI.fullmatch(uri):
-        scheme, host, port = web[1].lower(), web[2].lower(), web[3]
-        if not port:
-            return f"{scheme}://{host}"
-        return f"{scheme}://{host}:{int(port)}" if 0 < int(port) <= 65535 else None
-    private_use = _PRIVATE_USE_URI.fullmatch(uri)
-    if private_use is None or private_use[1].lower() in _REFUSED_SCHEMES:
-        return None
-    return f"{private_use[1].lower()}:"
+    scheme, host, port = web[1].lower(), web[2].lower(), web[3]
+    if not port:
+        return f"{scheme}://{host}"
+    return f"{scheme}://{host}:{int(port)}" if 0 < int(port) <= 65535 else None
 
 
 def web_uri(uri: str | None) -> str | None:
@@ -70,22 +57,19 @@ def web_uri(uri: str | None) -> str | None:
 
     A client's ``policy_uri`` and its like are the client's words (RFC 7591 §2).
     """
-    source = csp_source(uri) if uri else None
-    return uri if source and source.startswith(("http://", "https://")) else None
+    return uri if uri and csp_source(uri) else None
 
 
-def _content_security_policy(
-    form_action: Sequence[str], *, scripts: bool, frames: Sequence[str]
-) -> str:
-    sources = dict.fromkeys(source for uri in form_action if (source := csp_source(uri)))
+def _content_security_policy(*, leads_away: bool, scripts: bool, frames: Sequence[str]) -> str:
     directives = [
         "default-src 'none'",
         "style-src 'self'",
         "img-src 'self'",
-        " ".join(["form-action 'self'", *sources]),
         "base-uri 'none'",
         "frame-ancestors 'none'",
     ]
+    if not leads_away:
+        directives.append("form-action 'self'")
     if scripts:
         directives.append("script-src 'self'")
     if framed := dict.fromkeys(source for uri in frames if (source := csp_source(uri))):
@@ -128,7 +112,8 @@ class Pages:
         template: str,
         *,
         status: int = 200,
-        form_action: Sequence[str] = (),
+        leads_away: bool = False,
+        tells_origin: bool = False,
         scripts: bool = False,
         frames: Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
@@ -136,13 +121,15 @@ class Pages:
     ) -> HTMLResponse:
         """Render ``template`` (a file name) with ``values`` under a strict CSP.
 
-        ``form_action`` are the URIs a form of the page may lead to besides this origin:
-        Chromium applies ``form-action`` to the redirects that follow a POST too, so a
-        login page needs its client's redirect URI. What has no CSP source is left out.
-        ``scripts`` lets the page load this service's own scripts. ``frames`` are the URIs
-        that the page shows in frames, the template's ``frames``, too. ``headers`` are added,
-        and cannot weaken those every page has. A value named like a Python keyword is
-        given with an underscore: ``continue_`` is the template's ``continue``.
+        ``leads_away`` is for a page whose form may end at a client: Chromium applies
+        ``form-action`` to every redirect that follows a POST, also to those of the client,
+        which only the client knows. Then the page says nothing of where its forms may lead.
+        ``tells_origin`` lets the page's form carry this origin, never a path, to another
+        one: without it ``Origin`` would be null there. ``scripts`` lets the page load this
+        service's own scripts. ``frames`` are the URIs that the page shows in frames, the
+        template's ``frames``, too. ``headers`` are added, and cannot weaken those every
+        page has. A value named like a Python keyword is given with an underscore:
+        ``continue_`` is the template's ``continue``.
 
         Raises jinja2.TemplateNotFound, and jinja2.UndefinedError for a missing value.
         """
@@ -152,8 +139,10 @@ class Pages:
         )
         response = HTMLResponse(content, status_code=status, headers=headers)
         response.headers.update(_PAGE_HEADERS)
+        if tells_origin:
+            response.headers["Referrer-Policy"] = "origin"
         response.headers["Content-Security-Policy"] = _content_security_policy(
-            form_action, scripts=scripts, frames=frames
+            leads_away=leads_away, scripts=scripts, frames=frames
         )
         return response
 

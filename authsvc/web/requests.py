@@ -31,12 +31,17 @@ def query_parameters(request: Request) -> Parameters:
     return parse_parameters(request.scope["query_string"])
 
 
+def has_form(request: Request) -> bool:
+    """Tell whether the body says that it is a form; a media type's case says nothing."""
+    media_type = request.headers.get("content-type", "").partition(";")[0]
+    return media_type.strip().lower() == FORM
+
+
 async def form_parameters(request: Request) -> Parameters:
     """Return the parameters of a form body; raises InvalidRequest (RFC 6749 §5.2: 400)."""
-    content_type = request.headers.get("content-type", "")
-    media_type, _, options = content_type.partition(";")
-    if media_type.strip().lower() != FORM:
+    if not has_form(request):
         raise InvalidRequest(f"The body must be {FORM}")
+    options = request.headers["content-type"].partition(";")[2]
     charset = options.strip().lower().removeprefix("charset=").strip('"')
     if charset not in ("", "utf-8"):
         raise InvalidRequest("The body must be UTF-8")
@@ -51,17 +56,22 @@ def authorization_header(request: Request) -> str | None:
     return values[0] if values else None
 
 
-def bearer_token(request: Request, form: Parameters | None = None) -> str:
+async def bearer_token(request: Request) -> str:
     """Return the access token of the header, or of a form body (RFC 6750 §2.1, §2.2).
 
-    Raises MissingToken, or InvalidTokenRequest when it comes twice or in the query.
+    Raises MissingToken, or InvalidTokenRequest when the form is malformed, or the token comes
+    twice or in the query.
     """
     in_body = None
-    if form is not None:
-        form.check_no_duplicates()
+    if request.method == "POST" and has_form(request):
+        try:
+            form = await form_parameters(request)
+            form.check_no_duplicates()
+        except InvalidRequest as error:
+            raise InvalidTokenRequest(error.description) from error
         in_body = form.get("access_token")
     if in_body is None:
         return read_bearer_token(request)
-    if "authorization" in request.headers:
+    if "authorization" in request.headers or "access_token" in request.query_params:
         raise InvalidTokenRequest("The access token is sent in more than one way")
     return in_body

@@ -3,6 +3,8 @@
 import orjson
 import pytest
 
+from authsvc.storage.consents import save_consent
+from tests.answers import approve, log_in
 from tests.conftest import Backend, OpenProvider
 from tests.provider import Provider, claims_of
 from tests.registration import WEB, client_of, registered
@@ -57,3 +59,30 @@ async def test_a_client_that_registered_itself_learns_of_its_own_tokens_alone(
     assert await opened.introspect(own, machine["access_token"]) == {"active": False}
     # Whom an administrator trusts is a resource server.
     assert (await opened.introspect(trusted, mine))["active"] is True
+
+
+async def test_a_client_that_registered_itself_never_governs_this_service(
+    opened: Provider,
+) -> None:
+    await opened.create_role("boss", "authsvc:admin", "orders:delete")
+    account = await opened.create_user(roles=["boss"])
+    client = client_of(await registered(opened))
+    browser = opened.browser()
+    page = await browser.get("/authorize", opened.authorization_parameters(client, scope="openid"))
+    page = await log_in(browser, page, account)
+    assert page.has("#consent-approve")
+    assert "authsvc:admin" not in page.text
+
+    await approve(browser, page)
+    # Not even where the note says so, of a client of an administrator's that had its name.
+    async with opened.resources.database.transaction() as tx:
+        await save_consent(
+            tx, account.id, client.client_id, frozenset({"authsvc:admin"}), now=opened.clock.now()
+        )
+    tokens = await opened.sign_in(client, account, browser, scope="openid")
+
+    assert "authsvc:admin" not in claims_of(tokens["access_token"])["permissions"]
+    response = await opened.http.get(
+        "/admin/v1/users", headers={"Authorization": f"Bearer {tokens['access_token']}"}
+    )
+    assert response.status_code == 403

@@ -37,7 +37,7 @@ async def test_the_page_that_posts_is_kept_by_nobody_and_goes_to_the_client_alon
     assert page.status == 200
     assert page.headers["content-type"].startswith("text/html")
     assert page.headers["cache-control"] == "no-store"
-    assert "https://rp.example" in page.headers["content-security-policy"]
+    assert page.forms[0].action.startswith("https://rp.example")
     assert len(page.forms) == 1
 
 

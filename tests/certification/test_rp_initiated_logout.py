@@ -90,13 +90,11 @@ async def test_a_hint_that_is_none_or_was_changed_never_redirects(session: Sessi
         check_error_page(session, page)
 
 
-async def test_without_a_hint_nobody_is_sent_anywhere(session: Session) -> None:
-    page = await session.log_out(post_logout_redirect_uri=AFTER, state=STATE)
-    check_error_page(session, page)
-
-
-@pytest.mark.parametrize("parameters", [{}, {"state": STATE}])
-async def test_without_a_hint_the_person_is_asked_and_then_signed_out(
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"state": STATE}, {"post_logout_redirect_uri": AFTER, "state": STATE}],
+)
+async def test_without_a_hint_the_person_is_asked_signed_out_and_sent_nowhere(
     session: Session, parameters: dict[str, Any]
 ) -> None:
     page = await session.log_out(**parameters)

@@ -1,5 +1,6 @@
 """Redirect URIs (RFC 6749 §3.1.2, RFC 8252 §7 and §8, RFC 9700 §4.1.3)."""
 
+from typing import get_args
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -60,7 +61,20 @@ REGISTERED = ["https://client.example/cb?x=1", "http://127.0.0.1/cb", "http://[:
     ],
 )
 def test_equal_uris_and_other_ports_on_loopback_literals_match(requested: str) -> None:
-    assert match_redirect_uri(requested, REGISTERED)
+    assert match_redirect_uri(requested, REGISTERED, application_type="native")
+
+
+@pytest.mark.parametrize(
+    ("requested", "matches"),
+    [
+        ("http://127.0.0.1:1/cb", True),
+        ("http://[::1]:4000?y", True),
+        ("http://[::1]:5000?y", False),
+        ("http://[::1]?y", False),
+    ],
+)
+def test_a_web_application_s_port_is_the_one_it_named(requested: str, matches: bool) -> None:
+    assert match_redirect_uri(requested, REGISTERED, application_type="web") is matches
 
 
 @pytest.mark.parametrize(
@@ -97,16 +111,17 @@ def test_equal_uris_and_other_ports_on_loopback_literals_match(requested: str) -
     ],
 )
 def test_any_other_difference_is_no_match(requested: str) -> None:
-    assert not match_redirect_uri(requested, REGISTERED)
+    for kind in get_args(ApplicationType):
+        assert not match_redirect_uri(requested, REGISTERED, application_type=kind)
 
 
 def test_another_port_on_localhost_or_on_https_is_no_match() -> None:
-    assert not match_redirect_uri("http://localhost:81/cb", ["http://localhost:80/cb"])
-    assert not match_redirect_uri("https://127.0.0.1:81/cb", ["https://127.0.0.1:80/cb"])
+    for host in ("http://localhost", "https://127.0.0.1"):
+        assert not match_redirect_uri(f"{host}:81/cb", [f"{host}:80/cb"], application_type="native")
 
 
 def test_nothing_matches_where_nothing_is_registered() -> None:
-    assert not match_redirect_uri("http://127.0.0.1/", [])
+    assert not match_redirect_uri("http://127.0.0.1/", [], application_type="native")
 
 
 PORT = st.integers(0, 70000).map(lambda port: f":{port}") | st.just("")
@@ -127,7 +142,7 @@ def _without_port(uri: str) -> tuple[object, ...]:
 def test_a_match_is_registered_but_for_the_port_of_a_loopback_literal(
     requested: str, registered: list[str]
 ) -> None:
-    if not match_redirect_uri(requested, registered):
+    if not match_redirect_uri(requested, registered, application_type="native"):
         assert requested not in registered
     elif requested not in registered:
         assert urlsplit(requested).hostname in ("127.0.0.1", "::1")
@@ -143,7 +158,7 @@ def test_arbitrary_text_is_registered_as_it_is_or_refused(text: str) -> None:
         return
     assert text.isascii()
     assert "#" not in text
-    assert match_redirect_uri(text, [text])
+    assert match_redirect_uri(text, [text], application_type="web")
 
 
 @pytest.mark.parametrize(

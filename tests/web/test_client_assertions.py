@@ -108,6 +108,19 @@ async def test_an_assertion_may_be_for_the_issuer_or_its_token_endpoint(
     assert (await present(sqlite_provider, assertion)).status_code == 200
 
 
+async def test_an_assertion_may_be_for_the_endpoint_that_it_is_sent_to(
+    sqlite_provider: Provider,
+) -> None:
+    client = await create_client(sqlite_provider)
+    for path in ("introspect", "revoke"):
+        for audience, status in ((f"{ISSUER}/{path}", 200), (f"{ISSUER}/jwks", 401)):
+            assertion = sign(claims_for(client.client_id, aud=audience), "ES256")
+            response = await sqlite_provider.http.post(
+                f"/{path}", data={"token": "x", **assertion_parameters(assertion)}
+            )
+            assert response.status_code == status, response.text
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -125,6 +138,7 @@ async def test_an_assertion_may_be_for_the_issuer_or_its_token_endpoint(
         {"aud": f"{ISSUER}/"},
         {"aud": f"{ISSUER}/token/"},
         {"aud": f"{ISSUER}/introspect"},
+        {"aud": f"{ISSUER}/revoke"},
         {"aud": "https://other.example"},
         {"exp": None},
         {"exp": "soon"},

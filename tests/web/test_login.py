@@ -276,8 +276,13 @@ async def test_the_login_page_says_for_which_client(sqlite_provider: Provider) -
     client = await sqlite_provider.create_client(client_name="Bücher & <Co>")
     _, page = await open_login(sqlite_provider, client)
     assert "Bücher &amp; &lt;Co&gt;" in page.text
-    policy = page.headers["content-security-policy"]
-    assert "form-action 'self' https://app.example;" in policy
+    # Chromium would hold the client's own redirects to it.
+    assert "form-action" not in page.headers["content-security-policy"]
+
+
+async def test_a_sign_in_that_leads_to_no_client_stays_here(sqlite_provider: Provider) -> None:
+    page = await sqlite_provider.browser().get("/login")
+    assert "form-action 'self'" in page.headers["content-security-policy"].split("; ")
 
 
 async def test_a_form_that_names_a_field_twice_is_refused(sqlite_provider: Provider) -> None:

@@ -7,6 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from joserfc.jwk import RSAKey
 
+from authsvc.tokens.access_token import Authentication
+from authsvc.tokens.id_token import mint_id_token
 from tests.answers import check_error, check_error_page
 from tests.browser import Browser
 from tests.conftest import Backend, OpenProvider
@@ -136,11 +138,60 @@ async def test_an_expired_hint_is_still_a_hint(sqlite_provider: Provider) -> Non
     assert not await is_signed_in(browser)
 
 
-async def test_a_hint_from_a_refresh_still_names_the_person(sqlite_provider: Provider) -> None:
+async def test_a_hint_from_a_refresh_still_names_the_session(sqlite_provider: Provider) -> None:
     client, _, browser, tokens = await signed_in(sqlite_provider)
     refreshed = (await sqlite_provider.refresh(client, tokens["refresh_token"])).json()
+    assert claims_of(refreshed["id_token"])["sid"] == claims_of(tokens["id_token"])["sid"]
     await browser.get("/logout", {"id_token_hint": refreshed["id_token"]})
     assert not await is_signed_in(browser)
+
+
+async def test_a_hint_about_a_person_alone_signs_nobody_out_unasked(
+    sqlite_provider: Provider,
+) -> None:
+    """Whoever once had somebody's ID token must not be able to sign them out everywhere."""
+    client, account, browser, _ = await signed_in(sqlite_provider)
+    keyring, now = await sqlite_provider.resources.keyring.get(), sqlite_provider.clock.now()
+    hint = mint_id_token(
+        keyring.active("RS256"),
+        issuer=sqlite_provider.settings.issuer,
+        subject=account.id,
+        client_id=client.client_id,
+        authentication=Authentication(auth_time=now, acr="aal1", amr=["pwd"]),
+        now=now,
+        ttl=timedelta(minutes=5),
+    )
+
+    page = await browser.get("/logout", {"id_token_hint": hint, "post_logout_redirect_uri": AFTER})
+
+    assert page.has("#logout-confirm")
+    assert await is_signed_in(browser)
+
+
+async def test_a_refreshed_hint_signs_out_its_own_session_alone(sqlite_provider: Provider) -> None:
+    client, account, browser, _ = await signed_in(sqlite_provider)
+    elsewhere = await sqlite_provider.sign_in(client, account)
+    refreshed = (await sqlite_provider.refresh(client, elsewhere["refresh_token"])).json()
+
+    page = await browser.get("/logout", {"id_token_hint": refreshed["id_token"]})
+
+    assert page.has("#logout-confirm")
+    assert await is_signed_in(browser)
+
+
+async def test_the_hint_of_a_client_that_is_gone_still_names_the_session(
+    sqlite_provider: Provider,
+) -> None:
+    client, _, browser, tokens = await signed_in(sqlite_provider)
+    async with sqlite_provider.resources.database.transaction() as tx:
+        await sqlite_provider.server.client_administration.delete(tx, client.client_id, ORIGIN)
+
+    page = await browser.get(
+        "/logout", {"id_token_hint": tokens["id_token"], "post_logout_redirect_uri": AFTER}
+    )
+
+    assert "You are signed out" in page.text
+    assert browser.left_for is None
 
 
 async def test_a_hint_of_a_client_with_pairwise_subjects_names_the_person(
@@ -149,7 +200,6 @@ async def test_a_hint_of_a_client_with_pairwise_subjects_names_the_person(
     client, account, browser, tokens = await signed_in(sqlite_provider, subject_type="pairwise")
     refreshed = (await sqlite_provider.refresh(client, tokens["refresh_token"])).json()
     hint = refreshed["id_token"]
-    assert "sid" not in claims_of(hint)
     assert claims_of(hint)["sub"] != account.id
 
     await browser.get("/logout", {"id_token_hint": hint, "post_logout_redirect_uri": AFTER})
@@ -222,6 +272,20 @@ async def test_who_is_not_signed_in_is_just_sent_on(sqlite_provider: Provider) -
     assert (await sqlite_provider.userinfo(tokens["access_token"])).status_code == 200
 
 
+@pytest.mark.parametrize("uri", [AFTER, "https://evil.example/"])
+async def test_without_a_client_the_person_is_asked_and_sent_nowhere(
+    sqlite_provider: Provider, uri: str
+) -> None:
+    _, _, browser, _ = await signed_in(sqlite_provider)
+    page = await browser.get("/logout", {"post_logout_redirect_uri": uri, "state": "s"})
+    assert page.has("#logout-confirm")
+    assert await is_signed_in(browser)
+    page = await browser.submit(page, {}, button="#logout-confirm")
+    assert (page.status, browser.left_for) == (200, None)
+    assert "You are signed out" in page.text
+    assert not await is_signed_in(browser)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -234,7 +298,6 @@ async def test_who_is_not_signed_in_is_just_sent_on(sqlite_provider: Provider) -
         {"id_token_hint": "garbage"},
         {"id_token_hint": "a.b.c"},
         {"id_token_hint": "access_token"},
-        {"id_token_hint": None},
         {"client_id": "unknown"},
         {"client_id": "other"},
         {"client_id": "unknown", "id_token_hint": None},

@@ -47,19 +47,28 @@ async def test_a_native_app_may_listen_on_any_loopback_port(
     assert response.status_code == 200
 
 
-async def test_an_address_that_no_policy_can_name_is_reached_over_a_page(
-    sqlite_provider: Provider,
+@pytest.mark.parametrize(
+    ("registered", "requested", "accepted"),
+    [
+        ("http://127.0.0.1:8080/cb", "http://127.0.0.1:8080/cb", True),
+        ("http://127.0.0.1:8080/cb", "http://127.0.0.1:9999/cb", False),
+        ("http://[::1]:8080/cb", "http://[::1]:8081/cb", False),
+        ("http://127.0.0.1/cb", "http://127.0.0.1:49152/cb", True),
+    ],
+)
+async def test_the_port_that_a_web_client_registered_is_its_port(
+    sqlite_provider: Provider, registered: str, requested: str, accepted: bool
 ) -> None:
-    client = await sqlite_provider.create_client(
-        application_type="native", redirect_uris=["http://[::1]/cb"]
-    )
+    client = await sqlite_provider.create_client(redirect_uris=[registered])
     browser = sqlite_provider.browser()
     parameters = sqlite_provider.authorization_parameters(
-        client, redirect_uri="http://[::1]:50000/cb", prompt="none"
+        client, redirect_uri=requested, prompt="none"
     )
     page = await browser.get("/authorize", parameters)
-    assert page.status == 200
-    assert 'http-equiv="refresh" content="0; url=http://[::1]:50000/cb?error=' in page.text
+    if accepted:
+        assert (browser.left_for or "").startswith(f"{requested}?error=login_required")
+    else:
+        check_error_page(browser, page, 400, "invalid_redirect_uri")
 
 
 async def test_the_query_of_a_redirect_uri_is_kept(sqlite_provider: Provider) -> None:

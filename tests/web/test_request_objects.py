@@ -292,6 +292,15 @@ async def test_numbers_objects_and_lists_inside_are_read(sqlite_provider: Provid
     assert set(resources) <= set(claims_of(tokens["access_token"])["aud"])
 
 
+async def test_what_is_null_inside_is_not_there(sqlite_provider: Provider) -> None:
+    client, browser = await client_with_keys(sqlite_provider), sqlite_provider.browser()
+    inside = claims_inside(sqlite_provider, client, prompt="none", max_age=None, state=None)
+    sent = {**outside(client), "state": "outside"}
+    await visit(sqlite_provider, browser, client, request=signed(inside), **sent)
+    answer = query_in(sqlite_provider, browser)
+    assert (answer["error"], answer["state"]) == ("login_required", "outside")
+
+
 async def test_a_request_object_by_post_works_too(sqlite_provider: Provider) -> None:
     client, browser = await client_with_keys(sqlite_provider), sqlite_provider.browser()
     jwt = signed(claims_inside(sqlite_provider, client, prompt="none"))

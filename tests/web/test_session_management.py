@@ -9,7 +9,7 @@ from authsvc.oauth.session_management import session_state
 from tests.answers import log_in
 from tests.browser import Browser
 from tests.conftest import Backend, OpenProvider
-from tests.provider import Provider, claims_of
+from tests.provider import ORIGIN, Provider, claims_of
 
 STATE = "authsvc_browser_state"
 
@@ -62,7 +62,6 @@ async def test_the_origin_is_as_browsers_write_it(
     client = await sqlite_provider.create_client(redirect_uris=[redirect_uri])
     account, browser = await sqlite_provider.create_user(), sqlite_provider.browser()
 
-    # Not by the redirect: a page leads on to an IPv6 address.
     await log_in(browser, await browser.get("/login"), account)
     given = await _session_state(sqlite_provider, browser, client.client_id, redirect_uri)
 
@@ -105,6 +104,20 @@ async def test_the_state_goes_with_the_logout(sqlite_provider: Provider) -> None
     assert STATE not in browser.http.cookies
     sent = await sqlite_provider.http.get("/logout", params={"id_token_hint": tokens["id_token"]})
     assert not [h for h in sent.headers.get_list("set-cookie") if STATE in h]
+
+
+async def test_the_state_goes_with_the_logout_of_a_session_that_was_over(
+    sqlite_provider: Provider,
+) -> None:
+    client, browser = await sqlite_provider.create_client(), sqlite_provider.browser()
+    account = await sqlite_provider.create_user()
+    await sqlite_provider.sign_in(client, account, browser)
+    async with sqlite_provider.resources.database.transaction() as tx:
+        await sqlite_provider.resources.people.revoke_sessions(tx, account.id, ORIGIN)
+
+    await browser.get("/logout")
+
+    assert not {STATE, "authsvc_session"} & set(browser.http.cookies)
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,32 @@ async def test_the_token_may_come_in_a_form_body(sqlite_provider: Provider) -> N
     token = await access_token(sqlite_provider, await sqlite_provider.create_user())
     response = await sqlite_provider.http.post("/userinfo", data={"access_token": token})
     assert response.status_code == 200
+    response = await sqlite_provider.http.post(
+        "/userinfo",
+        content=f"access_token={token}",
+        headers={"Content-Type": "Application/X-WWW-Form-Urlencoded; charset=UTF-8"},
+    )
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("body", ["access_token={0}&access_token={0}", "access_token={0}&a=%zz"])
+async def test_a_form_that_is_malformed_is_challenged(sqlite_provider: Provider, body: str) -> None:
+    token = await access_token(sqlite_provider, await sqlite_provider.create_user())
+    response = await sqlite_provider.http.post(
+        "/userinfo",
+        content=body.format(token),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    check_error(response, 400, "invalid_request")
+    assert 'error="invalid_request"' in response.headers["www-authenticate"]
+
+
+async def test_a_token_in_the_body_and_the_query_is_refused(sqlite_provider: Provider) -> None:
+    token = await access_token(sqlite_provider, await sqlite_provider.create_user())
+    response = await sqlite_provider.http.post(
+        "/userinfo", params={"access_token": token}, data={"access_token": token}
+    )
+    check_error(response, 400, "invalid_request")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
