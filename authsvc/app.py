@@ -22,6 +22,8 @@ from authsvc.storage.migrations import current_revision, known_revisions, newest
 from authsvc.storage.rate_counters import RateCounters
 from authsvc.tracing import is_installed, open_tracing
 from authsvc.web import gauges
+from authsvc.web.connections import KEEP_ALIVE, DrainingConnection
+from authsvc.web.draining import Draining, ending_late
 from authsvc.web.errors import EXCEPTION_HANDLERS
 from authsvc.web.middleware import RequestMiddleware
 from authsvc.web.people import open_people_edge
@@ -49,7 +51,9 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
             resources = await stack.enter_async_context(open_resources(settings, clock=clock))
             tracing = open_tracing(enabled=settings.traces == "otlp")
             app.state.tracing = await stack.enter_async_context(tracing)
+            app.state.draining = Draining()
             await stack.enter_async_context(_serving(app, resources))
+            stack.enter_context(ending_late(app.state.draining, settings.drain_delay))
             yield
 
     return Starlette(
@@ -126,7 +130,8 @@ async def check_schema(settings: Settings) -> None:
 def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
     """Serve until told to stop; raises ConfigError when the schema is not ready.
 
-    On SIGTERM new connections are refused and requests under way are answered.
+    On SIGTERM new connections are refused, after the delay that the settings name, and requests
+    under way are answered.
     """
     asyncio.run(check_schema(settings))
     check_traces(settings)
@@ -148,12 +153,13 @@ def _run(host: str, port: int, workers: int) -> None:
         port=port,
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http=DrainingConnection,
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
         backlog=_BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )

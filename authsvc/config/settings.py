@@ -182,6 +182,9 @@ class Settings(BaseSettings):
     )
     rate_limit_device_address: Rate = setting("60/minute", "device code entry, per address")
     rate_limit_admin_address: Rate = setting("1200/minute", "admin API, per address")
+    drain_delay: Seconds = setting(
+        0, "time in which a process that was told to end goes on listening, and `/readyz` is 503"
+    )
     jobs: Switch = setting(
         True, "serving processes run the jobs; `off` where `authsvc jobs run` does"
     )

@@ -26,9 +26,12 @@ async def readyz(request: Request) -> Response:
     """``GET /readyz``: 200 when requests can be served, each dependency named.
 
     Redis away is ``degraded`` and still ready: everything is served, from the database. So is a
-    database that is read-only: what only reads is served.
+    database that is read-only: what only reads is served. A process that was told to end is
+    not ready for more.
     """
     checks = await _check(server_of(request))
+    if request.app.state.draining.begun:
+        checks["process"] = {"status": "error", "detail": "it was told to end"}
     ready = all(check["status"] != "error" for check in checks.values())
     status = "ok" if ready else "error"
     return json_response({"status": status, "checks": checks}, status=200 if ready else 503)

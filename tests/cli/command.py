@@ -23,8 +23,9 @@ SCRIPT = Path(sys.executable).with_name("authsvc")
 PATIENCE = 60
 OTHER_MASTER_KEY = base64.urlsafe_b64encode(bytes(range(32, 64))).decode().rstrip("=")
 
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["authsvc.cli.program", "tests.cli.child"])
+FORKS = multiprocessing.get_context("forkserver")
+"""Makes processes that have imported all of the program already."""
+FORKS.set_forkserver_preload(["authsvc.app", "authsvc.cli.program", "tests.cli.child"])
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Cli:
         with tempfile.TemporaryDirectory() as name:
             streams = [Path(name, stream) for stream in ("stdin", "stdout", "stderr")]
             streams[0].write_bytes(data)
-            process = _forks.Process(
+            process = FORKS.Process(
                 target=run_in_place, args=(arguments, self.environment(), self.folder, streams)
             )
             process.start()
