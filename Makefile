@@ -48,8 +48,13 @@ interop: $(VENV)/.development ## Run the tests with clients of npm and Debian; i
 	tests/interop/install
 	$(BIN)/python -m pytest -m interop tests/interop
 
+.PHONY: deploy-check
+deploy-check: $(VENV)/.development ## Check image, compose file and chart with their tools; installs those
+	tests/deploy/install
+	$(BIN)/python -m pytest -m deploy tests/deploy
+
 .PHONY: check
-check: ## Run every check below, then the tests; CI runs interop besides
+check: ## Run every check below, then the tests; CI runs interop and deploy-check besides
 	@$(MAKE) --no-print-directory format-check
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory types
@@ -100,11 +105,13 @@ lock: $(VENV)/.lock ## Write the locks anew; UPGRADE=--upgrade takes newer relea
 	$(COMPILE) requirements/lock.in --output-file requirements/lock.txt
 	$(COMPILE) requirements/redis-server.in --no-deps \
 		--output-file requirements/redis-server.txt
+	$(COMPILE) requirements/deploy.in --no-deps --output-file requirements/deploy.txt
 
 .PHONY: clean
 clean: ## Remove what make has made, but neither var/ nor keys/
 	rm -rf $(VENV) build dist authsvc.egg-info .mypy_cache .ruff_cache .pytest_cache \
-		.hypothesis .import_linter_cache tests/interop/openid_client/node_modules
+		.hypothesis .import_linter_cache tests/interop/openid_client/node_modules \
+		tests/deploy/.tools
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command "make lock" $(UPGRADE)
