@@ -51,7 +51,7 @@ interop: $(VENV)/.development ## Run the tests with clients of npm and Debian; i
 .PHONY: deploy-check
 deploy-check: $(VENV)/.development ## Check image, compose file and chart with their tools; installs those
 	tests/deploy/install
-	$(BIN)/python -m pytest -m deploy tests/deploy
+	$(BIN)/python -m pytest -m deploy -o faulthandler_timeout=600 tests/deploy
 
 .PHONY: check
 check: ## Run every check below, then the tests; CI runs interop and deploy-check besides

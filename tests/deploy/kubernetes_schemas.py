@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-VERSIONS: Final = ("1.29.0", "1.33.0", "1.37.0")
+VERSIONS: Final = ("1.27.0", "1.32.0", "1.37.0")
 """The oldest that the chart allows, one between, and the newest there is a schema of."""
 
 _DEFINITIONS: Final = "/api/_definitions.json"
