@@ -18,7 +18,11 @@ Manifest = dict[str, Any]
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run helm, which asks no cluster and no network for these arguments."""
     return subprocess.run(
-        [TOOLS / "bin" / "helm", *arguments], capture_output=True, text=True, timeout=60, check=False
+        [TOOLS / "bin" / "helm", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 

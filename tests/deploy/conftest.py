@@ -42,9 +42,7 @@ def installation(
             engine.add_file(image, f"{SECRETS}/{name}", value, "0440")
         engine.seal(image)
         files = {f"AUTHSVC_{name}_FILE": f"{SECRETS}/{name}" for name in secrets}
-        yield Installation(
-            engine, image, {"AUTHSVC_ISSUER": "https://auth.example", **files}
-        )
+        yield Installation(engine, image, {"AUTHSVC_ISSUER": "https://auth.example", **files})
     postgres_server.drop_database(database_url)
 
 

@@ -7,7 +7,7 @@ refused by all of them.
 """
 
 import json
-import shutil
+import re
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -22,16 +22,41 @@ _CRDS: Final = ("servicemonitors", "prometheusrules")
 def main(packages: Path, crds: Path, destination: Path) -> None:
     source = packages / "kubernetes_validate" / "kubernetes-json-schema"
     for version in VERSIONS:
-        folder = destination / version
-        shutil.copytree(source / f"v{version}-local-strict", folder)
-        for path in folder.glob("*.json"):
-            # Their references are to a web server's root; in a folder they are to a neighbour.
-            text = path.read_text(encoding="utf-8")
-            path.write_text(text.replace(_DEFINITIONS, "_definitions.json"), encoding="utf-8")
+        _write_kinds(source / f"v{version}-local-strict", destination / version)
     (destination / "crds").mkdir()
     for name in _CRDS:
         path = crds / "jsonnet" / "prometheus-operator" / f"{name}-crd.json"
         _write_custom_resource(json.loads(path.read_text(encoding="utf-8")), destination / "crds")
+
+
+def _write_kinds(source: Path, folder: Path) -> None:
+    """Write a schema that needs no other for each kind of thing that can be applied.
+
+    Those of the package refer to definitions at the root of a web server.
+    """
+    definitions = json.loads((source / "_definitions.json").read_text(encoding="utf-8"))["$defs"]
+    local = {name: _localised(each) for name, each in definitions.items()}
+    folder.mkdir(parents=True)
+    for path in source.glob("*.json"):
+        schema = _localised(json.loads(path.read_text(encoding="utf-8")))
+        if {"apiVersion", "kind", "metadata"} <= schema.get("properties", {}).keys():
+            schema["$defs"] = {name: local[name] for name in _reachable(schema, local)}
+            (folder / path.name).write_text(json.dumps(schema), encoding="utf-8")
+
+
+def _localised(schema: Any) -> Any:
+    return json.loads(json.dumps(schema).replace(f'"{_DEFINITIONS}#', '"#'))
+
+
+def _reachable(schema: Any, definitions: dict[str, Any]) -> set[str]:
+    """Return the names of the definitions that ``schema`` leads to."""
+    found: set[str] = set()
+    waiting = [schema]
+    while waiting:
+        names = set(re.findall(r'"#/\$defs/([^"]+)"', json.dumps(waiting.pop()))) - found
+        found |= names
+        waiting += [definitions[name] for name in names]
+    return found
 
 
 def _write_custom_resource(definition: dict[str, Any], folder: Path) -> None:

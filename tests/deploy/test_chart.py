@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from authsvc.app import _DRAIN_SECONDS
 from tests.deploy.chart import (
@@ -41,24 +42,39 @@ def test_the_chart_is_free_of_faults_and_warnings(values: Path) -> None:
     assert "[WARNING]" not in finished.stdout
 
 
-@each_values
-@pytest.mark.parametrize("version", VERSIONS)
-def test_kubernetes_knows_every_field(values: Path, version: str) -> None:
+def _kubeconform(manifests: str, version: str) -> subprocess.CompletedProcess[str]:
     locations = [
-        f"{TOOLS}/schemas/{version}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json",
-        f"{TOOLS}/schemas/crds/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json",
+        f"{TOOLS}/schemas/{folder}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
+        for folder in (version, "crds")
     ]
     options = [word for each in locations for word in ("-schema-location", each)]
-    finished = subprocess.run(
+    return subprocess.run(
         [TOOLS / "bin" / "kubeconform", "-strict", "-summary", *options],
-        input=render_text(values, "--kube-version", version),
+        input=manifests,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
+
+
+@each_values
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_knows_every_field(values: Path, version: str) -> None:
+    finished = _kubeconform(render_text(values, "--kube-version", version), version)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert "Errors: 0, Skipped: 0" in finished.stdout
+
+
+@pytest.mark.parametrize(
+    "field", ["topologyKey:", "jobLabel:", "readOnlyRootFilesystem:", "averageUtilization:"]
+)
+def test_a_field_that_kubernetes_does_not_know_is_noticed(field: str) -> None:
+    manifests = render_text(values_named("everything"))
+    assert field in manifests
+    finished = _kubeconform(manifests.replace(field, f"x{field}"), VERSIONS[-1])
+    assert finished.returncode == 1
+    assert "Errors: 0" in finished.stdout
 
 
 def test_with_everything_on_each_kind_is_there() -> None:
@@ -181,3 +197,15 @@ def test_the_jobs_run_in_the_worker_or_else_in_the_servers() -> None:
 def test_with_autoscaling_an_upgrade_leaves_the_number_of_replicas_alone() -> None:
     assert "replicas" not in _named(render(values_named("everything")), "Deployment")["spec"]
     assert _named(render(values_named("minimal")), "Deployment")["spec"]["replicas"] == 3
+
+
+def test_prometheus_understands_the_rules_that_the_chart_makes(tmp_path: Path) -> None:
+    manifest = _named(render(values_named("everything")), "PrometheusRule")
+    rules = tmp_path / "rules.yaml"
+    rules.write_text(yaml.safe_dump({"groups": manifest["spec"]["groups"]}))
+    finished = subprocess.run(
+        ["promtool", "check", "rules", rules], capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    source = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text(encoding="utf-8"))
+    assert manifest["spec"]["groups"] == source["groups"]

@@ -25,12 +25,8 @@ _PATIENCE = 60
 
 def _run(installation: Installation, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a program inside the image and wait for its end."""
-    command = installation.engine.command(
-        installation.image, arguments, installation.variables
-    )
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=_PATIENCE, check=False
-    )
+    command = installation.engine.command(installation.image, arguments, installation.variables)
+    return subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)
 
 
 def _process_1(container: subprocess.Popen[bytes]) -> psutil.Process:

@@ -78,7 +78,9 @@ def deployment(
         for address in addresses:
             own = folder / address
             own.mkdir()
-            replicas.append(stack.enter_context(serve(settings, own, host=address, port=inner_port)))
+            replicas.append(
+                stack.enter_context(serve(settings, own, host=address, port=inner_port))
+            )
         dns_port = stack.enter_context(name_server(addresses))
         variables = {
             "PROXY_BIND": f"127.0.0.1:{public_port}",
@@ -130,9 +132,7 @@ def _wait_for_every_replica(deployment: Deployment) -> None:
             except httpx.TransportError:
                 continue
         waiting -= {
-            number
-            for number in waiting
-            if identity in deployment.replicas[number].log.read_text()
+            number for number in waiting if identity in deployment.replicas[number].log.read_text()
         }
 
 
