@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
@@ -19,9 +18,9 @@ from tests.conftest import MASTER_KEY, Backend, OpenProvider
 from tests.deploy.dockerfile import REPOSITORY
 from tests.deploy.exposure import PRIVATE, paths_of
 from tests.deploy.name_server import name_server
+from tests.served import Served, serve
 from tests.server_process import Account, ServerProcess, give_away, make_folder
 from tests.server_programs import free_port
-from tests.served import Served, serve
 from tests.servers import PostgresServer, RedisServer
 from tests.web_certificates import CertificateAuthority
 
@@ -241,6 +240,5 @@ def test_no_request_fails_while_a_replica_is_taken_away(deployment: Deployment) 
     done.set()
     for thread in asking:
         thread.join()
-    print(f"requests while a replica was taken away: {counted[0]}, failed: {len(failures)}")
     assert not failures
     assert counted[0] >= enough
