@@ -126,6 +126,21 @@ def test_it_migrates_serves_and_drains(installation: Installation, tmp_path: Pat
     assert _run(installation, *words).returncode != 0
 
 
+def test_its_worker_works_until_it_is_told_to_end(
+    installation: Installation, tmp_path: Path
+) -> None:
+    assert _run(installation, "authsvc", "db", "upgrade").returncode == 0
+    image, log = installation.image, tmp_path / "log"
+    with installation.engine.running(image, ["jobs", "run"], installation.variables, log) as worker:
+        deadline = time.monotonic() + _PATIENCE
+        while "Working for" not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            assert worker.poll() is None, log.read_text()
+            time.sleep(0.05)
+        _process_1(worker).send_signal(signal.SIGTERM)
+        assert worker.wait(_PATIENCE) == 0, log.read_text()
+
+
 def test_a_command_that_hangs_ends_by_sigterm_though_it_is_process_1(
     installation: Installation, tmp_path: Path
 ) -> None:
