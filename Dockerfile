@@ -1,7 +1,8 @@
-ARG PYTHON_VERSION=3.11
+# A tag can be moved: --build-arg PYTHON_IMAGE=python@sha256:… fixes the very bytes.
+ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
 # Everything that is needed to build stays in this stage.
-FROM python:${PYTHON_VERSION}-slim-bookworm AS build
+FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1
 WORKDIR /src
 RUN python -m venv /opt/build && python -m venv --without-pip /opt/authsvc
@@ -16,7 +17,12 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels 
     && /opt/build/bin/pip --python /opt/authsvc/bin/python install \
         --no-deps --no-index /wheels/authsvc-*.whl
 
-FROM python:${PYTHON_VERSION}-slim-bookworm
+FROM ${PYTHON_IMAGE}
+# Outbound requests trust the system's authorities. What can install or build stays out.
+RUN test -s /etc/ssl/certs/ca-certificates.crt \
+    && rm -rf /usr/local/lib/python3.*/ensurepip /usr/local/lib/python3.*/site-packages/* \
+        /usr/local/bin/pip* \
+    && ! command -v cc && ! command -v gcc && ! command -v make
 # The development defaults keep var/ and keys/ in the working directory; in production the
 # database and the master key come from outside and the root file system may be read-only.
 RUN groupadd --system --gid 10001 authsvc \

@@ -60,8 +60,13 @@ monitoring-check: $(VENV)/.development ## Check the alert rules with promtool; i
 	tests/monitoring/install
 	$(BIN)/python -m pytest -m monitoring tests/monitoring
 
+.PHONY: deploy-check
+deploy-check: $(VENV)/.development ## Check image, compose file and chart with their tools; installs those
+	tests/deploy/install
+	$(BIN)/python -m pytest -m deploy -o faulthandler_timeout=600 tests/deploy
+
 .PHONY: check
-check: ## Run every check below, then the tests; CI runs interop and monitoring-check besides
+check: ## Run every check below, then the tests; CI runs interop, monitoring-check and deploy-check too
 	@$(MAKE) --no-print-directory format-check
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory types
@@ -115,11 +120,13 @@ lock: $(VENV)/.lock ## Write the locks anew; UPGRADE=--upgrade takes newer relea
 	$(COMPILE) requirements/lock.in --output-file requirements/lock.txt
 	$(COMPILE) requirements/redis-server.in --no-deps \
 		--output-file requirements/redis-server.txt
+	$(COMPILE) requirements/deploy.in --no-deps --output-file requirements/deploy.txt
 
 .PHONY: clean
 clean: ## Remove what make has made, but neither var/ nor keys/
 	rm -rf $(VENV) build dist authsvc.egg-info .mypy_cache .ruff_cache .pytest_cache \
-		.hypothesis .import_linter_cache tests/interop/openid_client/node_modules
+		.hypothesis .import_linter_cache tests/interop/openid_client/node_modules \
+		tests/deploy/.tools
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-annotate --custom-compile-command "make lock" $(UPGRADE)

@@ -24,7 +24,7 @@ _PATIENCE = 60
 class Served:
     """A provider that answers at ``issuer``; ``log`` is the file of its log lines.
 
-    It listens on ``port`` of the loopback interface, whatever the issuer.
+    It listens on ``port`` of a loopback address, whatever the issuer.
     """
 
     issuer: str
@@ -52,16 +52,23 @@ class Served:
 
 
 @contextmanager
-def serve(variables: Mapping[str, str], folder: Path, *, workers: int = 1) -> Iterator[Served]:
-    """Serve on a free port until the block ends; ``variables`` are settings."""
-    port = free_port()
-    issuer = variables.get("AUTHSVC_ISSUER", f"http://127.0.0.1:{port}")
+def serve(
+    variables: Mapping[str, str],
+    folder: Path,
+    *,
+    workers: int = 1,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+) -> Iterator[Served]:
+    """Serve until the block ends, on a free port by default; ``variables`` are settings."""
+    port = port or free_port()
+    issuer = variables.get("AUTHSVC_ISSUER", f"http://{host}:{port}")
     known = {name: value for name, value in os.environ.items() if not name.startswith("AUTHSVC_")}
     # A busy machine is no fault; tests/faults has what a request may take.
     patient = {"AUTHSVC_DATABASE_REQUEST_TIMEOUT_MS": "5000"}
     environment = {**known, **patient, "AUTHSVC_ISSUER": issuer, **variables}
     log = folder / "served.log"
-    command = [sys.executable, "-m", "authsvc", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "authsvc", "serve", "--host", host, "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--workers", str(workers)],
@@ -71,7 +78,7 @@ def serve(variables: Mapping[str, str], folder: Path, *, workers: int = 1) -> It
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait_until_ready(f"http://127.0.0.1:{port}/readyz", process, log)
+        _wait_until_ready(f"http://{host}:{port}/readyz", process, log)
         yield Served(issuer, port, log, process, environment, folder)
     finally:
         process.send_signal(signal.SIGTERM)

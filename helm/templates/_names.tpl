@@ -108,3 +108,56 @@ readOnlyRootFilesystem: true
 capabilities:
   drop: ["ALL"]
 {{- end }}
+
+{{/* Where a pod may run; empty parts leave no trace. */}}
+{{- define "authsvc.placement" -}}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* A pod that runs one command and serves nothing; takes root, component, args, resources. */}}
+{{- define "authsvc.commandPod" -}}
+serviceAccountName: {{ include "authsvc.serviceAccount" .root }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  {{- include "authsvc.podSecurityContext" .root | nindent 2 }}
+{{- with .root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+containers:
+  - name: {{ .component }}
+    image: {{ include "authsvc.image" .root }}
+    imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+    args: {{ .args | toJson }}
+    envFrom:
+      - configMapRef:
+          name: {{ include "authsvc.fullname" .root }}
+    env:
+      {{- include "authsvc.secretEnv" .root | nindent 6 }}
+    securityContext:
+      {{- include "authsvc.securityContext" .root | nindent 6 }}
+    resources:
+      {{- toYaml .resources | nindent 6 }}
+    volumeMounts:
+      {{- include "authsvc.volumeMounts" .root | nindent 6 }}
+volumes:
+  {{- include "authsvc.volumes" .root | nindent 2 }}
+{{- with include "authsvc.placement" .root }}
+{{ . }}
+{{- end }}
+{{- end }}
