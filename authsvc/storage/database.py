@@ -101,7 +101,8 @@ class Transaction:
         if self._connection is None:
             return
         try:
-            await self._connection.commit()
+            with span("database COMMIT"):
+                await self._connection.commit()
         except IntegrityError:
             raise
         except (DBAPIError, OSError, TimeoutError) as error:

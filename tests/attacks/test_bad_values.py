@@ -11,8 +11,8 @@ from tests.conftest import Backend, OpenProvider
 from tests.provider import Provider, TestClient
 from tests.storage.counting import count_rows
 
-LOGGED = frozenset({"audit_events"})
-"""What an attack may leave behind: that it happened."""
+LOGGED = frozenset({"audit_events", "audit_checkpoints", "job_runs"})
+"""What may be left behind: that it happened, and that jobs ran meanwhile."""
 
 VALUES: Mapping[str, bytes] = {
     "nothing": b"",
