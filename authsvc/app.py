@@ -18,6 +18,7 @@ from authsvc.oauth.metadata import build_metadata, check_metadata
 from authsvc.oauth.server import open_authorization_server
 from authsvc.resources import Resources, open_resources, open_storage
 from authsvc.storage.audit import Origin
+from authsvc.storage.cancellation import end_all
 from authsvc.storage.migrations import current_revision, known_revisions, newest_revision
 from authsvc.storage.rate_counters import RateCounters
 from authsvc.tracing import is_installed, open_tracing
@@ -101,9 +102,7 @@ async def _serving(app: Starlette, resources: Resources) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(tasks)
 
 
 def check_traces(settings: Settings) -> None:

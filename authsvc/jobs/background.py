@@ -9,6 +9,7 @@ from authsvc.jobs import scheduler
 from authsvc.logs import get_logger
 from authsvc.metrics import JOB_LAG, OUTBOX_DEAD, OUTBOX_OLDEST, OUTBOX_WAITING
 from authsvc.oauth.server import AuthorizationServer
+from authsvc.storage.cancellation import check_not_cancelled
 from authsvc.storage.job_runs import load_job_runs
 from authsvc.storage.outbox import load_backlog
 
@@ -26,6 +27,7 @@ async def keep_going(work: Work) -> None:
             return await work()
         except Exception:
             log.exception("background_work_failed")
+            check_not_cancelled()
             await asyncio.sleep(1)
 
 
@@ -41,6 +43,7 @@ async def observe(server: AuthorizationServer) -> None:
             await observe_once(server, since=since)
         except Exception as error:  # noqa: BLE001  # whatever it is, the next look comes
             log.warning("observation_failed", error=type(error).__name__)
+        check_not_cancelled()
         await asyncio.sleep(OBSERVE_SECONDS)
 
 

@@ -14,6 +14,7 @@ from authsvc.oauth.logout_notices import deliver_backchannel_logout
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.outbound import OutboundError
 from authsvc.storage import outbox
+from authsvc.storage.cancellation import end_all
 from authsvc.storage.database import Transaction
 from authsvc.storage.outbox import OutboxEntry
 from authsvc.tokens.logout_token import BACKCHANNEL_LOGOUT
@@ -59,9 +60,7 @@ async def deliver_outbox(server: AuthorizationServer) -> None:
             for task in finished:
                 task.result()
     finally:
-        for task in under_way:
-            task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        await end_all(under_way)
 
 
 def find_delay(attempts: int) -> timedelta:

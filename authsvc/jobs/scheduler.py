@@ -16,6 +16,7 @@ from authsvc.jobs.stopping import is_stopping, pause
 from authsvc.logs import get_logger
 from authsvc.metrics import JOB_RUNS
 from authsvc.oauth.server import AuthorizationServer
+from authsvc.storage.cancellation import check_not_cancelled
 from authsvc.storage.job_runs import (
     claim_job,
     note_failure,
@@ -81,6 +82,7 @@ async def _repeat(scheduled: Scheduled, run: Callable[[], Awaitable[None]]) -> N
         except Exception as error:  # noqa: BLE001  # whatever it is, the next run comes
             JOB_RUNS.labels(scheduled.name, "failed").inc()
             log.warning("job_failed", job=scheduled.name, error=type(error).__name__)
+        check_not_cancelled()
 
 
 class _ClaimedRuns:

@@ -10,6 +10,7 @@ from authsvc.jobs.scheduler import run_schedule
 from authsvc.jobs.stopping import stopped_by
 from authsvc.logs import get_logger
 from authsvc.oauth.server import AuthorizationServer
+from authsvc.storage.cancellation import end_all
 
 log = get_logger(__name__)
 
@@ -30,7 +31,5 @@ async def work_until_told(server: AuthorizationServer, *, started: Callable[[], 
         with stopped_by(stop):
             await keep_going(partial(run_schedule, server))
     finally:
-        for task in hearing:
-            task.cancel()
-        await asyncio.gather(*hearing, return_exceptions=True)
+        await end_all(hearing)
     log.info("worker_ended")

@@ -1,6 +1,11 @@
 """Cancellations that a driver has lost."""
 
 import asyncio
+from collections.abc import Collection
+from typing import Any, Final
+
+_AGAIN: Final = 1.0
+"""Seconds after which a task that has not ended is cancelled once more."""
 
 
 def check_not_cancelled() -> None:
@@ -13,3 +18,16 @@ def check_not_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+async def end_all(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel ``tasks`` until each has ended: none goes on because a driver lost its cancellation.
+
+    What they raise is not raised here: they end anyway.
+    """
+    going_on = set(tasks)
+    while going_on:
+        for task in going_on:
+            task.cancel()
+        _, going_on = await asyncio.wait(going_on, timeout=_AGAIN)
+    await asyncio.gather(*tasks, return_exceptions=True)

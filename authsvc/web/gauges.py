@@ -12,6 +12,7 @@ from authsvc import metrics
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.signing.algorithms import ALGORITHMS
 from authsvc.storage.audit_state import find_chained_position, find_unchained_since
+from authsvc.storage.cancellation import check_not_cancelled
 from authsvc.storage.database_clock import find_database_time
 
 _SECONDS: Final = 0.5
@@ -56,6 +57,7 @@ async def look_up(server: AuthorizationServer) -> None:
             await sample_database(server)
         except Exception:  # noqa: BLE001  # whatever it is, the next look-up comes
             metrics.SAMPLES_FAILED.inc()
+        check_not_cancelled()
         await asyncio.sleep(_LOOK_UP_SECONDS)
 
 
