@@ -103,6 +103,7 @@ async def _serving(app: Starlette, resources: Resources) -> AsyncIterator[None]:
         yield
     finally:
         await end_all(tasks)
+        await resources.changes.leave()
 
 
 def check_traces(settings: Settings) -> None:

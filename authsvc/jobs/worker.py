@@ -32,4 +32,5 @@ async def work_until_told(server: AuthorizationServer, *, started: Callable[[], 
             await keep_going(partial(run_schedule, server))
     finally:
         await end_all(hearing)
+        await changes.leave()
     log.info("worker_ended")

@@ -3,14 +3,15 @@
 Clients, roles and signing keys are kept in memory. Each change bumps a version in
 the database, in the same transaction, and is announced over Redis once it is
 durable. While the announcements are known to arrive (the process hears its own
-heartbeat), memory is current. Otherwise ``ensure_current`` compares versions with
-the database at each request: slower, and never stale.
+heartbeat, and that of all others), memory is current. Otherwise ``ensure_current``
+compares versions with the database at each request: slower, and never stale.
 """
 
 import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -22,6 +23,7 @@ from authsvc.metrics import ANNOUNCEMENT_SECONDS, ANNOUNCEMENTS_FAILED
 from authsvc.storage.breaker import Breaker
 from authsvc.storage.cancellation import check_not_cancelled
 from authsvc.storage.database import Database, Transaction
+from authsvc.storage.peers import Peers
 from authsvc.storage.redis import REDIS_ERRORS, RedisClient, database_number
 from authsvc.storage.schema import registry_versions
 from authsvc.storage.upsert import insert_into
@@ -55,12 +57,29 @@ class Changes:
         self._listeners: dict[str, Callable[[Any], None]] = {}
         self._reloaders: list[Callable[[bool], Awaitable[None]]] = []
         self._identity = secrets.token_hex(8)
+        self._peers = Peers(SILENCE)
+        self._untold = 0
         self._heard_at = float("-inf")
+        self._looked_up_at = float("-inf")
+        self._missed_at = float("-inf")
+        self._compared_at = 0.0
 
     @property
     def live(self) -> bool:
-        """Whether announcements of other processes are known to arrive."""
-        return time.monotonic() - self._heard_at < SILENCE
+        """Whether memory is current: announcements arrive, and none was missed.
+
+        Another process that fell silent may change things and be unable to tell; while there
+        is one, memory is current only as far as it is looked up.
+        """
+        now = time.monotonic()
+        return (
+            self._hears(now)
+            and self._compared_at > self._missed_at
+            and (now - self._looked_up_at < LEARNT or not self._peers.is_one_silent(now=now))
+        )
+
+    def _hears(self, now: float) -> bool:
+        return now - self._heard_at < SILENCE
 
     def watch(self, name: str, invalidate: Callable[[], None]) -> None:
         """Have ``invalidate`` called whenever the registry ``name`` changed."""
@@ -107,6 +126,7 @@ class Changes:
                 await self._publish(self._redis, message)
         except REDIS_ERRORS as error:
             self.redis_breaker.note_failure()
+            self._untold += 1
             ANNOUNCEMENTS_FAILED.inc()
             log.warning("announcement_failed", error=type(error).__name__)
             # Others may hear their heartbeat still, and trust their memory. What was changed
@@ -152,10 +172,10 @@ class Changes:
         while self._redis is not None:
             check_not_cancelled()
             await asyncio.sleep(POLL)
-            if not self.live:
+            if not self._hears(time.monotonic()):
                 continue
             try:
-                await self._resync(everything=False)
+                await self._resync(everything=self._compared_at <= self._missed_at)
             except Exception as error:  # noqa: BLE001  # whatever it is, the next poll comes
                 log.warning("poll_failed", error=type(error).__name__)
 
@@ -168,7 +188,7 @@ class Changes:
                 check_not_cancelled()
                 if time.monotonic() - beat_at >= HEARTBEAT:
                     beat_at = time.monotonic()
-                    beat = {"beat": self._identity, "at": beat_at}
+                    beat = {"beat": self._identity, "at": beat_at, "untold": self._untold}
                     await self._publish(redis, beat)
                 received = await pubsub.get_message(timeout=HEARTBEAT)
                 if received is None:
@@ -189,11 +209,21 @@ class Changes:
             self._heard_at = float("-inf")
             await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis leaves it untyped
 
+    async def leave(self) -> None:
+        """Tell the others that this process ends: its silence means nothing then."""
+        if self._redis is not None and self.redis_breaker.admits():
+            with suppress(*REDIS_ERRORS):
+                await self._publish(self._redis, {"left": self._identity})
+
     async def _resync(self, *, everything: bool) -> None:
+        began_at = time.monotonic()
         async with self._database.reading() as tx:
             await self._compare_versions(tx)
         for reload in self._reloaders:
             await reload(everything)
+        self._looked_up_at = began_at
+        if everything:
+            self._compared_at = began_at
 
     async def _compare_versions(self, tx: Transaction) -> None:
         rows = await tx.execute(select(registry_versions.c.name, registry_versions.c.version))
@@ -212,6 +242,12 @@ class Changes:
             self._heard_at = float(message["at"])
             ANNOUNCEMENT_SECONDS.observe(time.monotonic() - self._heard_at)
             self.redis_breaker.note_answer()
+        elif "beat" in message:
+            now = time.monotonic()
+            if self._peers.note(message["beat"], message.get("untold", 0), now=now):
+                self._missed_at = now
+        elif "left" in message:
+            self._peers.forget(message["left"])
         elif "registry" in message:
             self._watchers.get(message["registry"], lambda: None)()
         for kind, hear in self._listeners.items():

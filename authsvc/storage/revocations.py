@@ -67,6 +67,7 @@ class RevocationList:
         self._entries: dict[tuple[Kind, str], tuple[datetime, datetime]] = {}
         self._unshared: dict[tuple[Kind, str], Revocation] = {}
         self._sweep_at = _SWEEP_AT
+        self._reloaded_at = datetime.fromtimestamp(0, UTC)
         changes.listen("revoked", self._hear, self._reload)
 
     @property
@@ -116,13 +117,17 @@ class RevocationList:
 
         Raises TemporarilyUnavailable rather than guess.
         """
-        if self._changes.live:
+        if self._changes.live and not self._was_set_back(self._clock.now()):
             for identity in identities:
                 entry = self._entries.get(identity)
                 if entry is not None and issued_at <= entry[0]:
                     return True
             return False
         return await self._ask_database(identities, issued_at)
+
+    def _was_set_back(self, now: datetime) -> bool:
+        """Tell whether the clock was put back: what seemed over was forgotten, and is not."""
+        return now < self._reloaded_at - _LAST_MOMENTS
 
     async def _ask_database(
         self, identities: Iterable[tuple[Kind, str]], issued_at: datetime
@@ -192,7 +197,8 @@ class RevocationList:
         between the database and Redis, or a fail-over lost them.
         """
         now = self._clock.now()
-        missing = await self._learn(now, everything=everything)
+        missing = await self._learn(now, everything=everything or self._was_set_back(now))
+        self._reloaded_at = now
         try:
             complete = self._redis is None or bool(await self._redis.exists(COMPLETE))
             if not complete:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import pytest
@@ -19,7 +20,8 @@ import redis
 from authsvc.storage.changes import SILENCE
 from authsvc.storage.revocations import COMPLETE, KEY_PREFIX
 from tests.conftest import Backend, OpenProvider
-from tests.provider import ORIGIN, Provider, TestClient, claims_of
+from tests.faults.relay import Relay
+from tests.provider import ORIGIN, Provider, TestClient, claims_of, open_provider
 from tests.replicas.replicas import Replicas, seconds_until, until, watching
 from tests.servers import RedisServer
 
@@ -263,6 +265,59 @@ async def test_what_a_replica_revokes_that_alone_lost_redis_is_accepted_nowhere_
     assert watch.accepted == []
 
 
+async def test_what_one_without_redis_revokes_is_not_accepted_by_one_without_the_database(
+    own_redis: RedisServer,
+    frail_backend: Backend,
+    open_providers: OpenProvider,
+) -> None:
+    database = urlsplit(frail_backend.database_url)
+    async with _Line(own_redis.url) as line:
+        with Relay(database.port or 5432) as relay:
+            host = f"{database.netloc.rpartition(':')[0]}:{relay.port}"
+            reached = urlunsplit(database._replace(netloc=host))
+            cut_off = Backend("postgres+redis", frail_backend.database_url, line.url)
+            without = Backend("postgres+redis", reached, own_redis.url)
+            replicas = Replicas([await open_providers(cut_off), await open_providers(without)])
+            (other,) = replicas.others
+            await replicas.until_live()
+            await until(lambda: bool(other.resources.changes._peers._peers))
+            client = await replicas.first.create_client()
+            (token,) = await replicas.issue(client)
+            assert await replicas.is_good_everywhere(client, token)
+
+            relay.swallow()
+            assert (await other.introspect(client, token))["active"]
+            line.cut()
+            await replicas.first.revoke(client, token)
+
+            assert await _status(other, client, token) == 503
+            # It can tell again, but not what it could not tell then.
+            await line.mend()
+            await until(lambda: replicas.first.resources.changes.live)
+            for _ in range(20):
+                assert await _status(other, client, token) == 503
+                await asyncio.sleep(SILENCE / 10)
+
+            relay.flow()
+            await replicas.until_live()
+            assert await _is_bad_everywhere(replicas, client, token)
+
+
+async def test_a_replica_that_ends_in_good_order_is_not_taken_for_silent(
+    frail_backend: Backend, open_providers: OpenProvider
+) -> None:
+    provider = await open_providers(frail_backend)
+    changes = provider.resources.changes
+    async with open_provider(frail_backend.settings()):
+        await until(lambda: bool(changes._peers._peers))
+    await until(lambda: not changes._peers._peers, patience=SILENCE)
+
+
+async def _status(provider: Provider, client: TestClient, token: str) -> int:
+    auth = client.auth or httpx.USE_CLIENT_DEFAULT
+    return (await provider.http.post("/introspect", data={"token": token}, auth=auth)).status_code
+
+
 class _Line:
     """A line to Redis that can be cut: a proxy that copies bytes both ways."""
 
@@ -280,6 +335,12 @@ class _Line:
 
     async def __aexit__(self, *_: object) -> None:
         self.cut()
+
+    async def mend(self) -> None:
+        """Listen again, on the same port."""
+        port = httpx.URL(self.url).port
+        self._writers.clear()
+        self._server = await asyncio.start_server(self._copy, "127.0.0.1", port)
 
     def cut(self) -> None:
         """Refuse new connections and end those that are open."""

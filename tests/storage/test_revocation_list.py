@@ -244,3 +244,19 @@ async def test_who_knows_a_shorter_token_life_than_the_issuer_revokes_for_the_wh
     async with issuer.resources.database.reading() as tx:
         ends = (await tx.execute(select(revocations.c.expires_at))).scalars().all()
     assert min(ends).timestamp() > claims_of(tokens["access_token"])["exp"]
+
+
+async def test_a_clock_that_was_ahead_for_a_while_makes_nobody_forget(replica: Provider) -> None:
+    client = await replica.create_client()
+    token = await _machine_token(replica, client)
+    await replica.revoke(client, token)
+    replica.clock.move(days=1)
+    await _poll(replica)
+    assert replica.resources.revocations.listed == 0
+
+    replica.clock.move(days=-1)
+
+    assert not (await replica.introspect(client, token))["active"]
+    await _poll(replica)
+    assert replica.resources.revocations.listed == 1
+    assert not (await replica.introspect(client, token))["active"]
