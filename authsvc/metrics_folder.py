@@ -94,7 +94,8 @@ def _fold_ended(folder: Path) -> None:
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
+        # Another's process has its number now.
         return False
     return True
 

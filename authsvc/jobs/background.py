@@ -7,7 +7,7 @@ from typing import Final
 
 from authsvc.jobs import scheduler
 from authsvc.logs import get_logger
-from authsvc.metrics import JOB_LAG, OUTBOX_DEAD, OUTBOX_OLDEST, OUTBOX_WAITING
+from authsvc.metrics import JOB_LAG, OUTBOX_DEAD, OUTBOX_OLDEST, OUTBOX_WAITING, SAMPLES_FAILED
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.storage.cancellation import check_not_cancelled
 from authsvc.storage.job_runs import load_job_runs
@@ -42,6 +42,7 @@ async def observe(server: AuthorizationServer) -> None:
         try:
             await observe_once(server, since=since)
         except Exception as error:  # noqa: BLE001  # whatever it is, the next look comes
+            SAMPLES_FAILED.inc()
             log.warning("observation_failed", error=type(error).__name__)
         check_not_cancelled()
         await asyncio.sleep(OBSERVE_SECONDS)

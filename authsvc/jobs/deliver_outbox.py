@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
@@ -34,6 +35,9 @@ _AT_ONCE: Final = 40
 _AT_ONCE_FOR_ONE: Final = 4
 """Deliveries under way to one client: a slow one must not hold up the others."""
 _PUT_BACK: Final = timedelta(seconds=2)
+_LONGEST_PUT_BACK: Final = timedelta(minutes=5)
+RUN_SECONDS: Final = 30.0
+"""After which it returns, however much there is: whoever called notes that it goes on."""
 _LOOK_SECONDS: Final = 1.0
 _LEASE_MARGIN: Final = timedelta(minutes=1)
 
@@ -42,13 +46,15 @@ async def deliver_outbox(server: AuthorizationServer) -> None:
     """Deliver what is due, and what becomes due meanwhile; return when nothing is left.
 
     Up to 40 at once, of them 4 to one client, and as soon as one is done the next. Told to
-    stop, it finishes what is under way and begins nothing new.
+    stop, or after half a minute, it finishes what is under way and begins nothing new.
     """
     under_way: set[asyncio.Task[None]] = set()
-    receivers: Counter[str] = Counter()
+    receivers = _Receivers()
+    ends_at = time.monotonic() + RUN_SECONDS
     try:
         while True:
-            entries = await _claim(server, _AT_ONCE - len(under_way))
+            is_over = is_stopping() or time.monotonic() >= ends_at
+            entries = [] if is_over else await _claim(server, _AT_ONCE - len(under_way))
             under_way |= {
                 asyncio.create_task(_deliver(server, entry, receivers)) for entry in entries
             }
@@ -70,12 +76,15 @@ def find_delay(attempts: int) -> timedelta:
     come back together.
     """
     growth: int = 4 ** min(attempts - 1, 10)
-    delay = min(_FIRST_DELAY * growth, _LONGEST_DELAY)
+    return _spread(min(_FIRST_DELAY * growth, _LONGEST_DELAY))
+
+
+def _spread(delay: timedelta) -> timedelta:
     return delay * random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
 
 
 async def _claim(server: AuthorizationServer, limit: int) -> list[OutboxEntry]:
-    if limit <= 0 or is_stopping():
+    if limit <= 0:
         return []
     resources = server.resources
     # Longer than a delivery takes, which fetches a client's keys and posts.
@@ -86,20 +95,46 @@ async def _claim(server: AuthorizationServer, limit: int) -> list[OutboxEntry]:
         )
 
 
-async def _deliver(
-    server: AuthorizationServer, entry: OutboxEntry, receivers: Counter[str]
-) -> None:
+class _Receivers:
+    """To whom deliveries are under way, and how many had to wait for those."""
+
+    def __init__(self) -> None:
+        self._under_way: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()
+
+    def begin(self, receiver: str) -> bool:
+        """Take a place for one delivery; False when there is none."""
+        if self._under_way[receiver] >= _AT_ONCE_FOR_ONE:
+            return False
+        self._under_way[receiver] += 1
+        self._waiting[receiver] = max(self._waiting[receiver] - 1, 0)
+        return True
+
+    def end(self, receiver: str) -> None:
+        """Give the place back."""
+        self._under_way[receiver] -= 1
+
+    def find_delay(self, receiver: str) -> timedelta:
+        """Return how long one more has to wait: longer, the more there are before it.
+
+        Else a receiver that is slow, and has many, is looked at in vain all the time.
+        """
+        rounds = 1 + self._waiting[receiver] // _AT_ONCE_FOR_ONE
+        self._waiting[receiver] += 1
+        return min(_PUT_BACK * rounds, _LONGEST_PUT_BACK)
+
+
+async def _deliver(server: AuthorizationServer, entry: OutboxEntry, receivers: _Receivers) -> None:
     """Deliver one entry, in no transaction, and then note what became of it."""
     receiver = entry.receiver
     try:
-        if receivers[receiver] >= _AT_ONCE_FOR_ONE:
-            outcome = await _put_back(server, entry)
+        if not receivers.begin(receiver):
+            outcome = await _put_back(server, entry, receivers.find_delay(receiver))
         else:
-            receivers[receiver] += 1
             try:
                 error = await _attempt(server, entry)
             finally:
-                receivers[receiver] -= 1
+                receivers.end(receiver)
             outcome = await _note(server, entry, error)
     except Exception as unnoted:  # noqa: BLE001  # the lease ends, and it is tried again
         log.warning("outbox_entry_not_noted", entry=entry.id, error=type(unnoted).__name__)
@@ -127,7 +162,7 @@ async def _note(
 ) -> str:
     """Write down what became of the attempt, and return that in a word."""
     if error is not None and error.outcome == "busy":
-        return await _put_back(server, entry)
+        return await _put_back(server, entry, _PUT_BACK)
     async with server.resources.database.transaction() as tx:
         if error is None:
             await outbox.done(tx, entry.id)
@@ -135,10 +170,10 @@ async def _note(
         return await _note_failure(server, tx, entry, error)
 
 
-async def _put_back(server: AuthorizationServer, entry: OutboxEntry) -> str:
+async def _put_back(server: AuthorizationServer, entry: OutboxEntry, delay: timedelta) -> str:
     """Let an entry wait that nobody was sent."""
     async with server.resources.database.transaction() as tx:
-        due_at = server.resources.clock.now() + _PUT_BACK
+        due_at = server.resources.clock.now() + _spread(delay)
         await outbox.put_back(tx, entry, due_at=due_at)
     return "put_back"
 

@@ -1,13 +1,13 @@
-"""Clients that registered themselves and were never used go, with old initial access tokens."""
+"""Clients that registered themselves and were never used go."""
 
 from typing import Final
 
 from authsvc.access.administration import CLIENTS_REGISTRY
+from authsvc.jobs.stopping import is_stopping
 from authsvc.logs import get_logger
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.resources import Resources
 from authsvc.storage.audit import Origin
-from authsvc.storage.initial_access_tokens import delete_expired_initial_access_tokens
 from authsvc.storage.registered_clients import delete_unused_clients
 
 log = get_logger(__name__)
@@ -21,10 +21,8 @@ async def purge_unused_clients(server: AuthorizationServer) -> None:
     Safe in any number of processes at once: each takes rows that no other holds.
     """
     resources = server.resources
-    async with resources.database.transaction() as tx:
-        await delete_expired_initial_access_tokens(tx, now=resources.clock.now())
     deleted = await _purge_batch(resources)
-    while deleted == BATCH:
+    while deleted == BATCH and not is_stopping():
         deleted = await _purge_batch(resources)
 
 

@@ -73,8 +73,3 @@ async def delete_initial_access_token(tx: Transaction, token_id: str) -> bool:
         .returning(initial_access_tokens.c.id)
     )
     return rows.first() is not None
-
-
-async def delete_expired_initial_access_tokens(tx: Transaction, *, now: datetime) -> None:
-    """Delete the tokens that nobody can use any more."""
-    await tx.execute(delete(initial_access_tokens).where(initial_access_tokens.c.expires_at <= now))

@@ -8,6 +8,7 @@ import asyncio
 import random
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -75,6 +76,12 @@ async def test_kills_lose_nothing_and_honour_nothing_twice(
     )
     assert sum(replica.kills for replica in replicas) == KILLS
     assert asked > KILLS
+    # Something was served in all the kinds that histories are about, or they prove nothing.
+    outcomes = Counter((o.kind, o.outcome) for family in families for o in family.operations)
+    assert outcomes["redeem", "yes"] >= PEOPLE
+    assert outcomes["refresh", "yes"] >= PEOPLE
+    assert outcomes["revoke", "yes"] > 0
+    assert outcomes["check", "no"] > 0
 
 
 def _chance(seed: int) -> random.Random:

@@ -49,7 +49,8 @@ async def make_kit(world: World, replica: Replica) -> Kit:
     return kit
 
 
-async def _introspect(replica: Replica, client: TestClient, token: str) -> httpx.Response:
+async def introspect(replica: Replica, client: TestClient, token: str) -> httpx.Response:
+    """Ask ``replica`` about ``token``."""
     return await replica.http.post(
         "/introspect", data={"token": token}, auth=client.auth or httpx.USE_CLIENT_DEFAULT
     )
@@ -76,8 +77,8 @@ CALLS: Final[dict[str, Call]] = {
     "token: client credentials": lambda w, r, _k: r.token(
         w.client, grant_type="client_credentials"
     ),
-    "introspection: a client's token": lambda w, r, k: _introspect(r, w.client, k.client_token),
-    "introspection: a person's token": lambda w, r, k: _introspect(r, w.client, k.person_token),
+    "introspection: a client's token": lambda w, r, k: introspect(r, w.client, k.client_token),
+    "introspection: a person's token": lambda w, r, k: introspect(r, w.client, k.person_token),
     "userinfo": lambda _w, r, k: r.userinfo(k.person_token),
     "admin API: reading": lambda w, r, k: w.administer(r, k.admin_token, "GET", "/clients"),
     "authorize: signed in": _ask_for_code,

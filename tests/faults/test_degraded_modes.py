@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from authsvc.storage.changes import LEARNT
-from tests.faults.calls import CALLS, Kit, gather_latencies, make_kit, timed
+from tests.faults.calls import CALLS, Kit, gather_latencies, introspect, make_kit, timed
 from tests.faults.harm import ALL, HARMS, Harm
 from tests.faults.modes import (
     DEGRADED,
@@ -61,6 +61,7 @@ async def test_while_a_dependency_is_harmed_what_is_promised_holds(
         async with _knocking(world) as knocks:
             during, statuses = await gather_latencies(world, kits)
         answers = await _ask_everything(world, kits, knocks)
+        await _check_revoked(world, kits, answers, served=False)
         await _check_metrics(world, harm)
         await single_use.try_everywhere(world)
     begun = time.monotonic()
@@ -72,6 +73,7 @@ async def test_while_a_dependency_is_harmed_what_is_promised_holds(
     _check_answers(harm, answers)
     await single_use.check(world)
     await _check_nothing_is_lost(world, answers)
+    await _check_revoked(world, kits, answers, served=True)
     if harm.mode != "both away":
         assert statuses == {200}
         # Generous: the machine has others to serve. A wait for a database is far above it.
@@ -235,6 +237,21 @@ async def _check_nothing_is_lost(world: World, answers: Answers) -> None:
             name = response.json()["name"]
             shown = await world.administer(world.replicas[2], token, "GET", f"/roles/{name}")
             assert shown.status_code == 200
+
+
+async def _check_revoked(world: World, kits: list[Kit], answers: Answers, *, served: bool) -> None:
+    """Check everywhere that what was revoked with success is good for nothing.
+
+    Unless all is ``served`` a replica may as well say that it can not tell.
+    """
+    for (name, number), (answer, _) in answers.by_call.items():
+        if name != "revocation" or answer.status_code != 200:
+            continue
+        for replica in world.replicas:
+            response = await introspect(replica, world.client, kits[number].revocable)
+            if served or response.status_code != 503:
+                assert response.status_code == 200
+                assert not response.json()["active"]
 
 
 def _figures(

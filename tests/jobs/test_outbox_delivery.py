@@ -157,6 +157,12 @@ async def test_a_client_that_hangs_has_four_under_way_and_holds_up_no_other(
         while 100 not in deliveries.attempts:  # noqa: ASYNC110  # sets no event of its own
             await asyncio.sleep(0.01)
     assert deliveries.under_way == 4
+    async with asyncio.timeout(20):
+        while len(waiting := await _not_under_way(quiet)) < 56:  # noqa: ASYNC110  # as above
+            await asyncio.sleep(0.01)
+    # They do not all come back at once, to be put back again.
+    spread = max(entry.due_at for entry in waiting) - min(entry.due_at for entry in waiting)
+    assert spread > timedelta(seconds=10)
     deliveries.held.set()
     await delivering
     while await stored(quiet):
@@ -164,6 +170,28 @@ async def test_a_client_that_hangs_has_four_under_way_and_holds_up_no_other(
         await deliver_outbox(quiet.server)
 
     assert sorted(deliveries.attempts) == [*range(60), 100]
+
+
+async def _not_under_way(provider: Provider) -> list[Any]:
+    return [entry for entry in await stored(provider) if not entry.attempts]
+
+
+async def test_it_returns_after_a_while_although_there_is_always_more(
+    quiet: Provider, deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def one_more(server: AuthorizationServer, payload: Mapping[str, Any]) -> None:
+        await deliveries.handle(server, payload)
+        await add(quiet, payload["n"] + 1)
+
+    monkeypatch.setattr(job, "HANDLERS", {KIND: one_more})
+    monkeypatch.setattr(job, "RUN_SECONDS", 0.2)
+    await add(quiet, 0)
+
+    async with asyncio.timeout(20):
+        await deliver_outbox(quiet.server)
+
+    assert deliveries.attempts
+    assert len(await stored(quiet)) == 1
 
 
 async def test_what_was_not_sent_since_we_were_busy_does_not_count(

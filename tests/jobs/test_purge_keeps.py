@@ -16,6 +16,7 @@ from tests.conftest import Backend, OpenProvider
 from tests.devices import approve, create_device_client, poll, start
 from tests.jobs.table_sizes import clean_up, count_rows
 from tests.provider import Provider, TestClient
+from tests.registration import initial_token
 
 DAY, HASH = timedelta(days=1), b"h" * 32
 
@@ -253,3 +254,16 @@ async def test_the_audit_log_is_never_purged(provider: Provider) -> None:
     rows = await count_rows(provider)
     assert rows["audit_events"] == before
     assert rows["sessions"] == rows["token_families"] == 0
+
+
+async def test_initial_access_tokens_go_when_they_have_expired(
+    stored: Backend, open_providers: OpenProvider
+) -> None:
+    provider = await open_providers(stored, registration="token")
+    await initial_token(provider, seconds=60)
+    await initial_token(provider, seconds=60 + 2 * GRACE.total_seconds())
+    provider.clock.move(seconds=61 + GRACE.total_seconds())
+
+    await clean_up(provider)
+
+    assert (await count_rows(provider))["initial_access_tokens"] == 1

@@ -3,13 +3,10 @@
 import asyncio
 from typing import Any
 
-from sqlalchemy import func, select
-
 from authsvc.jobs import purge_unused_clients as job
 from authsvc.jobs.purge_unused_clients import purge_unused_clients
 from authsvc.jobs.scheduler import SCHEDULE
 from authsvc.oauth.clients import note_client_use
-from authsvc.storage.schema import initial_access_tokens
 from tests.answers import check_error
 from tests.conftest import Backend, OpenProvider
 from tests.provider import Provider
@@ -123,16 +120,3 @@ async def test_a_client_that_an_administrator_made_is_not_noted(
     async with sqlite_provider.resources.database.reading() as tx:
         stored = await sqlite_provider.server.client_administration.get(tx, made.client_id)
     assert stored.used_at is None
-
-
-async def test_initial_access_tokens_that_expired_are_removed(
-    backend: Backend, open_providers: OpenProvider
-) -> None:
-    provider = await open_providers(backend, registration="token")
-    await initial_token(provider, seconds=60)
-    await initial_token(provider, seconds=6_000)
-    provider.clock.move(seconds=61)
-    await purge_unused_clients(provider.server)
-    async with provider.resources.database.reading() as tx:
-        rows = await tx.execute(select(func.count()).select_from(initial_access_tokens))
-        assert rows.scalar_one() == 1
