@@ -6,11 +6,19 @@ closed socket, or one whose backlog is thrown away, are lost.
 
 import asyncio
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import FrameType
+from typing import Final
+
+_SAME_SIGNAL: Final = 1.0
+"""Seconds in which a second signal is the first once more.
+
+Who signals a process group reaches each worker twice: the parent passes it on.
+"""
 
 
 @dataclass
@@ -22,7 +30,7 @@ class Draining:
 
 @contextmanager
 def ending_late(draining: Draining, delay: timedelta) -> Iterator[None]:
-    """Pass SIGTERM on to the server ``delay`` after it came; a second one at once.
+    """Pass SIGTERM on to the server ``delay`` after it came; a second one, later, at once.
 
     To be entered within the server's own handling of signals, and without effect outside.
     """
@@ -31,12 +39,15 @@ def ending_late(draining: Draining, delay: timedelta) -> Iterator[None]:
         yield
         return
     loop = asyncio.get_running_loop()
+    begun_at = 0.0
 
     def begin(number: int, frame: FrameType | None) -> None:
+        nonlocal begun_at
         if draining.begun:
-            handler(number, frame)
+            if time.monotonic() - begun_at >= _SAME_SIGNAL:
+                handler(number, frame)
             return
-        draining.begun = True
+        draining.begun, begun_at = True, time.monotonic()
         # A signal does not wake the loop up by itself.
         loop.call_soon_threadsafe(loop.call_later, delay.total_seconds(), handler, number, frame)
 
