@@ -6,11 +6,16 @@ closed socket, or one whose backlog is thrown away, are lost.
 
 import asyncio
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import FrameType
+from typing import Final
+
+_SAME_SECONDS: Final = 1.0
+"""Two signals within this time are one, sent to a group of processes: a parent passes it on."""
 
 
 @dataclass
@@ -22,7 +27,7 @@ class Draining:
 
 @contextmanager
 def ending_late(draining: Draining, delay: timedelta) -> Iterator[None]:
-    """Pass SIGTERM on to the server ``delay`` after it came; a second one at once.
+    """Pass SIGTERM on to the server ``delay`` after it came; one that repeats it at once.
 
     To be entered within the server's own handling of signals, and without effect outside.
     """
@@ -31,11 +36,15 @@ def ending_late(draining: Draining, delay: timedelta) -> Iterator[None]:
         yield
         return
     loop = asyncio.get_running_loop()
+    begun_at = 0.0
 
     def begin(number: int, frame: FrameType | None) -> None:
+        nonlocal begun_at
         if draining.begun:
-            handler(number, frame)
+            if time.monotonic() >= begun_at + _SAME_SECONDS:
+                handler(number, frame)
             return
+        begun_at = time.monotonic()
         draining.begun = True
         # A signal does not wake the loop up by itself.
         loop.call_soon_threadsafe(loop.call_later, delay.total_seconds(), handler, number, frame)

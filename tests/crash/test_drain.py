@@ -47,8 +47,10 @@ async def _until_nobody_listens(replica: Replica) -> None:
     """Return when who comes anew knows at once that nobody heard them."""
     with suppress(ConnectionRefusedError):
         while True:
-            _, writer = await asyncio.open_connection("127.0.0.1", replica.port)
-            writer.close()
+            # Who waits to be accepted when the socket closes is thrown out.
+            with suppress(ConnectionResetError):
+                _, writer = await asyncio.open_connection("127.0.0.1", replica.port)
+                writer.close()
 
 
 async def test_no_request_on_an_open_connection_is_cut_off(replica: Replica) -> None:
@@ -116,7 +118,31 @@ async def test_who_asks_a_second_time_need_not_wait(
         async with httpx.AsyncClient(base_url=replica.url) as proxy:
             while (await proxy.get("/readyz")).status_code == 200:
                 pass
+        # Sooner it would be the same signal, passed on by a parent.
+        await asyncio.sleep(1.2)
         replica.terminate()
+        assert await asyncio.to_thread(replica.wait) in {0, -15}
+
+
+async def test_a_signal_to_the_whole_group_that_the_parent_passes_on_is_one(
+    make_backend: Callable[[BackendName], Backend], tmp_path: Path
+) -> None:
+    cli = Cli(tmp_path, variables_of(make_backend("sqlite"))).with_variables(
+        AUTHSVC_DRAIN_DELAY="3"
+    )
+    with run_fleet(cli, size=1) as (replica,):
+        await replica.until_ready()
+
+        replica.terminate()
+        begun = time.monotonic()
+        async with httpx.AsyncClient(base_url=replica.url) as proxy:
+            while (await proxy.get("/readyz")).status_code == 200:
+                assert time.monotonic() < begun + 0.9
+        replica.terminate()
+        assert time.monotonic() < begun + 0.9
+
+        await _until_nobody_listens(replica)
+        assert time.monotonic() >= begun + 3
         assert await asyncio.to_thread(replica.wait) in {0, -15}
 
 
