@@ -8,9 +8,9 @@ is away, full or too slow becomes ``TemporarilyUnavailable``, in ``bounded`` tim
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Executable
+from sqlalchemy import Executable, UpdateBase, text
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -36,15 +36,29 @@ from authsvc.tracing import span
 
 log = get_logger(__name__)
 
+UNANSWERED: Final = "commits are not answered"
+_COMMITS_UNDER_WAY: Final = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'authsvc' "
+    "AND usename = current_user AND datname = current_database() "
+    "AND state = 'active' AND query LIKE 'COMMIT%' AND query_start < now() - interval '0.5 s'"
+)
+
 AfterCommit = Callable[[], Awaitable[None]]
 
 
 class Transaction:
     """Statements that commit or roll back together."""
 
-    def __init__(self, enter: Callable[[], Awaitable[AsyncConnection]], breaker: Breaker) -> None:
+    def __init__(
+        self,
+        enter: Callable[[], Awaitable[AsyncConnection]],
+        breaker: Breaker,
+        commit_breaker: Breaker | None = None,
+    ) -> None:
         self._enter = enter
         self._breaker = breaker
+        self._commit_breaker = commit_breaker
+        self._has_written = False
         self._connection: AsyncConnection | None = None
         self._after_commit: list[AfterCommit] = []
 
@@ -75,6 +89,8 @@ class Transaction:
                 await connection.invalidate()
             raise unavailable(error) from error
         self._breaker.note_answer()
+        if isinstance(statement, UpdateBase) and result.rowcount:
+            self._has_written = True
         return result
 
     async def connection(self) -> AsyncConnection:
@@ -107,8 +123,11 @@ class Transaction:
             raise
         except (DBAPIError, OSError, TimeoutError) as error:
             check_not_cancelled()
-            note(self._breaker, error)
+            # Who waits for a standby or a disk can be asked all the same.
+            note(self._commit_breaker or self._breaker, error)
             raise unavailable(error) from error
+        if self._commit_breaker is not None and self._has_written:
+            self._commit_breaker.note_answer()
 
     async def run_after_commit(self) -> None:
         """Await the callbacks, all at once: none waits for what another waits for.
@@ -145,6 +164,7 @@ class Database:
     ) -> None:
         self.engine = engine
         self.breaker = Breaker("database")
+        self.commit_breaker = Breaker("commits")
         self._timeout = timeout
         self._request_timeout = request_timeout
         self._readers = readers or engine
@@ -185,7 +205,7 @@ class Database:
                     await self._take_turn(stack)
                 return await self._begin(stack)
 
-            transaction = Transaction(enter, self.breaker)
+            transaction = Transaction(enter, self.breaker, self.commit_breaker)
             answer: OAuthError | None = None
             try:
                 yield transaction
@@ -216,12 +236,26 @@ class Database:
             raise PoolTimeoutError("others write") from error
 
     async def _begin(self, stack: AsyncExitStack) -> AsyncConnection:
+        if self.commit_breaker.is_open:
+            await self._check_commits()
         connection = await self._connect(stack, self.engine)
         if self.is_sqlite:
             connection = await connection.execution_options(sqlite_write=True)
         if not connection.in_transaction():
             _ = await connection.begin()
         return connection
+
+    async def _check_commits(self) -> None:
+        """Raise TemporarilyUnavailable while commits get no answer, but for one that finds out.
+
+        A commit that was given up goes on in the server, for as long as it waits for a standby
+        or a disk, and holds one of its connections: none is begun while one of those is there.
+        """
+        if not self.commit_breaker.admits():
+            raise left_alone(UNANSWERED)
+        async with self.reading() as tx:
+            if (await tx.execute(_COMMITS_UNDER_WAY)).scalar_one():
+                raise left_alone(UNANSWERED)
 
     async def _connect(
         self, stack: AsyncExitStack, engine: AsyncEngine, *, probing: bool = False

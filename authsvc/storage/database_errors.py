@@ -46,11 +46,11 @@ def unavailable(error: BaseException) -> OAuthError:
     return away(error)
 
 
-def left_alone() -> OAuthError:
-    """Return the answer while the breaker is open."""
+def left_alone(detail: str = "breaker open") -> OAuthError:
+    """Return the answer while a breaker is open."""
     return TemporarilyUnavailable(
         "The service can not reach its database",
-        detail="breaker open",
+        detail=detail,
         retry_after=RETRY_AFTER,
     )
 

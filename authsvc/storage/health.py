@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from authsvc.protocol.errors import OAuthError
 from authsvc.storage.changes import Changes
-from authsvc.storage.database import Database
+from authsvc.storage.database import UNANSWERED, Database
 from authsvc.storage.redis import REDIS_ERRORS, RedisClient
 
 _PATIENCE = 0.5
@@ -28,7 +28,9 @@ async def probe_database(database: Database) -> Problem | None:
                 answer = (await tx.execute(text(question))).scalar_one()
     except OAuthError as error:
         return "error", error.detail or "no answer in time"
-    return ("degraded", "read-only") if answer == "on" else None
+    if answer == "on":
+        return "degraded", "read-only"
+    return ("degraded", UNANSWERED) if database.commit_breaker.is_open else None
 
 
 async def probe_redis(redis: RedisClient, changes: Changes) -> Problem | None:

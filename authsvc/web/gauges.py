@@ -29,6 +29,7 @@ def sample(server: AuthorizationServer) -> None:
     metrics.REDIS_CONFIGURED.set(resources.redis is not None)
     metrics.REDIS_LIVE.set(resources.changes.live)
     metrics.BREAKER_OPEN.labels("database").set(resources.database.breaker.is_open)
+    metrics.BREAKER_OPEN.labels("commits").set(resources.database.commit_breaker.is_open)
     metrics.BREAKER_OPEN.labels("redis").set(resources.changes.redis_breaker.is_open)
     metrics.HASHES_WAITING.set(hashes.waiting)
     metrics.HASHES_RUNNING.set(hashes.running)
