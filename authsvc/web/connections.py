@@ -101,16 +101,17 @@ class DrainingConnection(HttpToolsProtocol):
         seconds = self.head_seconds if self._awaited == "head" else self.body_seconds
         if self._draining:
             seconds = min(seconds, _LINGER)
-        self._deadline = self.loop.call_later(seconds, self._end_waiting)
+        self._deadline = self.loop.call_later(seconds, self._end_waiting, self._is_ours_to_act())
 
     def _forget_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _end_waiting(self) -> None:
+    def _end_waiting(self, was_ours_to_act: bool) -> None:
         self._deadline = None
-        if self._is_ours_to_act():
+        # When it became the caller's turn meanwhile, the whole time is theirs from now on.
+        if was_ours_to_act or self._is_ours_to_act():
             self._set_deadline()
         elif not self.transport.is_closing():
             self.transport.close()
