@@ -236,7 +236,7 @@ class Database:
             raise PoolTimeoutError("others write") from error
 
     async def _begin(self, stack: AsyncExitStack) -> AsyncConnection:
-        if self.commit_breaker.is_open:
+        if self.commit_breaker.is_open and not self.is_sqlite:
             await self._check_commits()
         connection = await self._connect(stack, self.engine)
         if self.is_sqlite:
