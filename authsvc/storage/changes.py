@@ -39,6 +39,11 @@ POLL = 1.0
 """Seconds between look-ups in the database that catch an announcement that was lost."""
 LEARNT = max(SILENCE, POLL) + 0.5
 """Seconds in which every process learns of a change that could not be announced."""
+PEER_SILENCE = LEARNT - 0.3
+"""Seconds after which another process counts as silent: before it answers what it could not tell.
+
+No shorter, since one of many may well be slow for a moment.
+"""
 
 Message = dict[str, Any]
 
@@ -57,7 +62,7 @@ class Changes:
         self._listeners: dict[str, Callable[[Any], None]] = {}
         self._reloaders: list[Callable[[bool], Awaitable[None]]] = []
         self._identity = secrets.token_hex(8)
-        self._peers = Peers(SILENCE)
+        self._peers = Peers(PEER_SILENCE)
         self._untold = 0
         self._heard_at = float("-inf")
         self._looked_up_at = float("-inf")
