@@ -53,7 +53,7 @@ class Transaction:
         self,
         enter: Callable[[], Awaitable[AsyncConnection]],
         breaker: Breaker,
-        commit_breaker: Breaker | None = None,
+        commit_breaker: Breaker,
     ) -> None:
         self._enter = enter
         self._breaker = breaker
@@ -124,9 +124,9 @@ class Transaction:
         except (DBAPIError, OSError, TimeoutError) as error:
             check_not_cancelled()
             # Who waits for a standby or a disk can be asked all the same.
-            note(self._commit_breaker or self._breaker, error)
+            note(self._commit_breaker, error)
             raise unavailable(error) from error
-        if self._commit_breaker is not None and self._has_written:
+        if self._has_written:
             self._commit_breaker.note_answer()
 
     async def run_after_commit(self) -> None:
@@ -226,7 +226,7 @@ class Database:
             async def enter() -> AsyncConnection:
                 return await self._connect(stack, self._readers, probing=probing)
 
-            yield Transaction(enter, self.breaker)
+            yield Transaction(enter, self.breaker, self.commit_breaker)
 
     async def _take_turn(self, stack: AsyncExitStack) -> None:
         try:

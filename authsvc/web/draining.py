@@ -25,7 +25,13 @@ Who signals a process group reaches each worker twice: the parent passes it on.
 class Draining:
     """Whether the process was told to end, so that it is not ready for more."""
 
-    begun: bool = False
+    begun_at: float | None = None
+    """Monotonic seconds; None before."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was told."""
+        return self.begun_at is not None
 
 
 @contextmanager
@@ -39,15 +45,14 @@ def ending_late(draining: Draining, delay: timedelta) -> Iterator[None]:
         yield
         return
     loop = asyncio.get_running_loop()
-    begun_at = 0.0
 
     def begin(number: int, frame: FrameType | None) -> None:
-        nonlocal begun_at
-        if draining.begun:
-            if time.monotonic() - begun_at >= _SAME_SIGNAL:
+        now = time.monotonic()
+        if draining.begun_at is not None:
+            if now - draining.begun_at >= _SAME_SIGNAL:
                 handler(number, frame)
             return
-        draining.begun, begun_at = True, time.monotonic()
+        draining.begun_at = now
         # A signal does not wake the loop up by itself.
         loop.call_soon_threadsafe(loop.call_later, delay.total_seconds(), handler, number, frame)
 

@@ -9,9 +9,8 @@ announced it is answered LEARNT seconds later, when every replica has noticed or
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import pytest
@@ -23,6 +22,7 @@ from tests.conftest import Backend, OpenProvider
 from tests.faults.relay import Relay
 from tests.provider import ORIGIN, Provider, TestClient, claims_of, open_provider
 from tests.replicas.replicas import Replicas, seconds_until, until, watching
+from tests.server_programs import free_port
 from tests.servers import RedisServer
 
 LATENCY = 5.0
@@ -247,13 +247,14 @@ async def test_a_replica_starts_without_redis_and_joins_when_it_is_there(
 async def test_what_a_replica_revokes_that_alone_lost_redis_is_accepted_nowhere_once_answered(
     own_redis: RedisServer, frail_backend: Backend, open_providers: OpenProvider
 ) -> None:
-    async with _Line(own_redis.url) as line:
-        cut_off = Backend("postgres+redis", frail_backend.database_url, line.url)
+    redis_port = httpx.URL(own_redis.url).port or 6379
+    with Relay(redis_port) as line:
+        cut_off = Backend("postgres+redis", frail_backend.database_url, _via(line, own_redis.url))
         replicas = Replicas([await open_providers(cut_off), await open_providers(frail_backend)])
         await replicas.until_live()
         client = await replicas.first.create_client()
         (token,) = await replicas.issue(client)
-        line.cut()
+        line.lead_to(free_port())
         await until(lambda: not replicas.first.resources.changes.live)
         assert replicas.others[0].resources.changes.live
 
@@ -270,37 +271,37 @@ async def test_what_one_without_redis_revokes_is_not_accepted_by_one_without_the
     frail_backend: Backend,
     open_providers: OpenProvider,
 ) -> None:
-    database = urlsplit(frail_backend.database_url)
-    async with _Line(own_redis.url) as line:
-        with Relay(database.port or 5432) as relay:
-            host = f"{database.netloc.rpartition(':')[0]}:{relay.port}"
-            reached = urlunsplit(database._replace(netloc=host))
-            cut_off = Backend("postgres+redis", frail_backend.database_url, line.url)
-            without = Backend("postgres+redis", reached, own_redis.url)
-            replicas = Replicas([await open_providers(cut_off), await open_providers(without)])
-            (other,) = replicas.others
-            await replicas.until_live()
-            await until(lambda: bool(other.resources.changes._peers._peers))
-            client = await replicas.first.create_client()
-            (token,) = await replicas.issue(client)
-            assert await replicas.is_good_everywhere(client, token)
+    redis_port = httpx.URL(own_redis.url).port or 6379
+    database_port = httpx.URL(frail_backend.database_url).port or 5432
+    with Relay(redis_port) as line, Relay(database_port) as relay:
+        cut_off = Backend("postgres+redis", frail_backend.database_url, _via(line, own_redis.url))
+        reached = _via(relay, frail_backend.database_url)
+        without = Backend("postgres+redis", reached, own_redis.url)
+        replicas = Replicas([await open_providers(cut_off), await open_providers(without)])
+        (other,) = replicas.others
+        await replicas.until_live()
+        await until(lambda: bool(other.resources.changes._peers._peers))
+        client = await replicas.first.create_client()
+        (token,) = await replicas.issue(client)
+        assert await replicas.is_good_everywhere(client, token)
 
-            relay.swallow()
-            assert (await other.introspect(client, token))["active"]
-            line.cut()
-            await replicas.first.revoke(client, token)
+        relay.swallow()
+        assert (await other.introspect(client, token))["active"]
+        line.lead_to(free_port())
+        await until(lambda: not replicas.first.resources.changes.live)
+        await replicas.first.revoke(client, token)
 
+        assert await _status(other, client, token) == 503
+        # It can tell again, but not what it could not tell then.
+        line.lead_to(redis_port)
+        await until(lambda: replicas.first.resources.changes.live)
+        for _ in range(20):
             assert await _status(other, client, token) == 503
-            # It can tell again, but not what it could not tell then.
-            await line.mend()
-            await until(lambda: replicas.first.resources.changes.live)
-            for _ in range(20):
-                assert await _status(other, client, token) == 503
-                await asyncio.sleep(SILENCE / 10)
+            await asyncio.sleep(SILENCE / 10)
 
-            relay.flow()
-            await replicas.until_live()
-            assert await _is_bad_everywhere(replicas, client, token)
+        relay.flow()
+        await replicas.until_live()
+        assert await _is_bad_everywhere(replicas, client, token)
 
 
 async def test_a_replica_that_ends_in_good_order_is_not_taken_for_silent(
@@ -318,50 +319,6 @@ async def _status(provider: Provider, client: TestClient, token: str) -> int:
     return (await provider.http.post("/introspect", data={"token": token}, auth=auth)).status_code
 
 
-class _Line:
-    """A line to Redis that can be cut: a proxy that copies bytes both ways."""
-
-    def __init__(self, url: str) -> None:
-        self._target = httpx.URL(url)
-        self._writers: list[asyncio.StreamWriter] = []
-        self._server: asyncio.Server | None = None
-        self.url = ""
-
-    async def __aenter__(self) -> "_Line":
-        self._server = await asyncio.start_server(self._copy, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        self.url = str(self._target.copy_with(port=port))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.cut()
-
-    async def mend(self) -> None:
-        """Listen again, on the same port."""
-        port = httpx.URL(self.url).port
-        self._writers.clear()
-        self._server = await asyncio.start_server(self._copy, "127.0.0.1", port)
-
-    def cut(self) -> None:
-        """Refuse new connections and end those that are open."""
-        if self._server is not None:
-            self._server.close()
-        for writer in self._writers:
-            writer.close()
-
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await asyncio.open_connection(self._target.host, self._target.port)
-        self._writers += [writer, there[1]]
-        pairs: list[Awaitable[None]] = [_pump(reader, there[1]), _pump(there[0], writer)]
-        await asyncio.gather(*pairs)
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
+def _via(relay: Relay, url: str) -> str:
+    """Return ``url`` by way of the relay."""
+    return str(httpx.URL(url).copy_with(port=relay.port))
