@@ -26,6 +26,7 @@ from authsvc.web import gauges
 from authsvc.web.connections import KEEP_ALIVE, DrainingConnection
 from authsvc.web.draining import Draining, ending_late
 from authsvc.web.errors import EXCEPTION_HANDLERS
+from authsvc.web.health import Readiness
 from authsvc.web.middleware import RequestMiddleware
 from authsvc.web.people import open_people_edge
 from authsvc.web.rate_limits import RateLimits
@@ -76,6 +77,7 @@ async def _serving(app: Starlette, resources: Resources) -> AsyncIterator[None]:
     server = open_authorization_server(resources)
     edge = open_people_edge(server)
     app.state.server = server
+    app.state.readiness = Readiness(server)
     app.state.pages = edge.pages
     app.state.rate_limits = limits
     app.router.routes[:] = build_routes(server, edge, limits)
@@ -103,6 +105,7 @@ async def _serving(app: Starlette, resources: Resources) -> AsyncIterator[None]:
         yield
     finally:
         await end_all(tasks)
+        await app.state.readiness.close()
         await resources.changes.leave()
 
 

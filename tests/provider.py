@@ -294,6 +294,8 @@ async def open_provider(settings: Settings) -> AsyncIterator[Provider]:
     clock = MovableClock()
     app = create_app(settings, clock=clock)
     async with app.router.lifespan_context(app):
+        # A test that harms a dependency asks at once.
+        app.state.readiness.fresh_seconds = 0
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url=settings.issuer) as http:
             provider = Provider(app, settings, clock, http)

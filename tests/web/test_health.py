@@ -13,7 +13,10 @@ from sqlalchemy import delete
 from authsvc.protocol.errors import TemporarilyUnavailable
 from authsvc.signing.algorithms import ALGORITHMS
 from authsvc.signing.rotation import REGISTRY as KEYS_REGISTRY
+from authsvc.storage.database import Database
+from authsvc.storage.health import probe_database
 from authsvc.storage.schema import signing_keys
+from authsvc.web import health
 from authsvc.web.gauges import sample_database
 from tests.provider import Provider, open_provider
 from tests.replicas.replicas import until
@@ -125,6 +128,71 @@ async def test_the_service_ends_although_both_servers_hang(
         freeze()
         pools = provider.resources.database.pool_use
         await until(lambda: any(used for used, _ in pools().values()))
+
+
+@pytest.fixture
+def probes(monkeypatch: pytest.MonkeyPatch) -> list[Database]:
+    """Lists the databases that were asked whether they can serve."""
+    asked: list[Database] = []
+
+    async def probe(database: Database) -> Any:
+        asked.append(database)
+        return await probe_database(database)
+
+    monkeypatch.setattr(health, "probe_database", probe)
+    return asked
+
+
+async def test_however_many_ask_the_dependencies_are_asked_once(
+    sqlite_provider: Provider, probes: list[Database]
+) -> None:
+    readiness: health.Readiness = sqlite_provider.app.state.readiness
+    http = sqlite_provider.http
+    # Only those who ask meanwhile share it: nothing is kept here.
+    answers = await asyncio.gather(*(http.get("/readyz") for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(probes) < 20
+
+    probes.clear()
+    readiness.fresh_seconds = 3_600
+    for _ in range(5):
+        assert (await http.get("/readyz")).status_code == 200
+    assert len(probes) == 1
+
+
+async def test_a_finding_is_kept_for_half_a_second_and_no_longer(
+    sqlite_provider: Provider, probes: list[Database]
+) -> None:
+    readiness = health.Readiness(sqlite_provider.server)
+    assert await readiness.find() == await readiness.find()
+    assert len(probes) == 1
+    # The loop's clock is that of its last turn, so a sleep may end a little early.
+    await asyncio.sleep(health.FRESH_SECONDS + 0.02)
+    await readiness.find()
+    assert len(probes) == 2
+
+
+async def test_who_leaves_takes_the_answer_from_nobody(
+    sqlite_provider: Provider, probes: list[Database]
+) -> None:
+    readiness = health.Readiness(sqlite_provider.server)
+    leaves, stays = (asyncio.create_task(readiness.find()) for _ in range(2))
+    while not probes:  # noqa: ASYNC110  # the tasks run meanwhile
+        await asyncio.sleep(0)
+    leaves.cancel()
+    assert (await stays)["database"] == {"status": "ok"}
+    assert leaves.cancelled()
+    assert len(probes) == 1
+
+
+async def test_that_the_process_ends_is_told_at_once(sqlite_provider: Provider) -> None:
+    state = sqlite_provider.app.state
+    state.readiness.fresh_seconds = 3_600
+    assert (await sqlite_provider.http.get("/readyz")).status_code == 200
+    state.draining.begun_at = time.monotonic()
+    assert (await sqlite_provider.http.get("/readyz")).status_code == 503
+    state.draining.begun_at = None
+    assert (await sqlite_provider.http.get("/readyz")).status_code == 200
 
 
 async def test_without_a_signing_key_the_service_is_not_ready(
