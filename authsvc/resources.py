@@ -36,7 +36,7 @@ from authsvc.storage.audit_chain import AuditChain
 from authsvc.storage.changes import Changes
 from authsvc.storage.database import Database, Transaction
 from authsvc.storage.engines import open_database
-from authsvc.storage.redis import RedisClient, open_redis
+from authsvc.storage.redis import RedisClient, close_redis, open_redis
 from authsvc.storage.registry import Snapshot
 from authsvc.storage.revocations import RevocationList
 from authsvc.storage.roles import load_roles
@@ -109,7 +109,7 @@ async def open_storage(
         yield database, redis
     finally:
         if redis is not None:
-            await redis.aclose()
+            await close_redis(redis)
         await database.close()
 
 

@@ -19,7 +19,7 @@ from authsvc.signing.keyring import load_keyring
 from authsvc.storage.database import Database
 from authsvc.storage.database_clock import find_database_time
 from authsvc.storage.migrations import known_revisions, newest_revision
-from authsvc.storage.redis import REDIS_ERRORS, RedisClient, open_redis
+from authsvc.storage.redis import REDIS_ERRORS, RedisClient, close_redis, open_redis
 from authsvc.storage.root_secrets import find_root_secret
 from authsvc.storage.signing_keys import SigningKeyRow, load_signing_keys
 
@@ -39,7 +39,7 @@ async def check_storage(settings: Settings) -> list[Finding]:
     async with AsyncExitStack() as stack:
         redis = open_redis(url.get_secret_value()) if url else None
         if redis is not None:
-            stack.push_async_callback(redis.aclose)
+            stack.push_async_callback(close_redis, redis)
         findings = [schema, await _check_redis(redis), master_key]
         # Opened only now: to open a SQLite file that is not there makes it.
         if schema.status != "error":

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
@@ -49,6 +49,15 @@ def open_redis(url: str) -> RedisClient:
     if scheme.endswith("+cluster"):
         return _open_cluster(url, options)
     return Redis.from_url(url, **options)
+
+
+async def close_redis(redis: RedisClient) -> None:
+    """Close the connections, those to the Sentinels, too: the driver leaves them open."""
+    await redis.aclose()
+    pool = getattr(redis, "connection_pool", None)
+    if isinstance(pool, SentinelConnectionPool):
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
 
 
 def _hosts(url: str, port: int) -> list[tuple[str, int]]:

@@ -6,7 +6,7 @@ The writing side and the truth are in ``revocations``.
 
 from collections.abc import Sequence
 
-from authsvc.storage.redis import REDIS_ERRORS, RedisClient, open_redis
+from authsvc.storage.redis import REDIS_ERRORS, RedisClient, close_redis, open_redis
 from authsvc.storage.revocations import COMPLETE, KEY_PREFIX, Kind
 
 
@@ -46,4 +46,4 @@ class SharedRevocations:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        await close_redis(self._redis)
