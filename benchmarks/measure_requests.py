@@ -9,33 +9,19 @@ itself is not in it.
 import argparse
 import asyncio
 import json
-import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import httpx
 import psutil
+from redis.asyncio import Redis
 
-from tests.browser import Browser
-from tests.conftest import MASTER_KEY
-from tests.provider import CHALLENGE, PASSWORD, REDIRECT_URI, VERIFIER
-from tests.served import Served, serve
+from benchmarks.load import Load, serve_for_load
+from tests.served import Served
 from tests.servers import start_postgres, start_redis
-
-CLIENT = {
-    "client_name": "App",
-    "redirect_uris": [REDIRECT_URI],
-    "grant_types": ["authorization_code", "refresh_token", "client_credentials"],
-    "token_endpoint_auth_method": "client_secret_basic",
-    "scope": "openid profile email offline_access",
-}
 
 Ask = Callable[[], Awaitable[Any]]
 
@@ -96,85 +82,21 @@ def _cpu_seconds(processes: list[psutil.Process]) -> float:
     return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
-class Load:
-    """Asks a provider as an app, a resource server and a person's browser do."""
-
-    def __init__(self, http: httpx.AsyncClient, app: tuple[str, str]) -> None:
-        self._http = http
-        self._app = app
-        self._tokens: dict[str, str] = {}
-        self._to_revoke: list[str] = []
-
-    async def discovery(self) -> None:
-        """Read the metadata."""
-        (await self._http.get("/.well-known/openid-configuration")).raise_for_status()
-
-    async def client_credentials(self) -> None:
-        """Get a token for the app itself, and keep it to be revoked."""
-        self._to_revoke.append((await self._token(grant_type="client_credentials"))["access_token"])
-
-    async def revocation(self) -> None:
-        """Revoke a token of those that were kept."""
-        await self._post("/revoke", token=self._to_revoke.pop())
-
-    async def sign_in(self) -> None:
-        """Sign in with a fresh browser, and redeem the code."""
-        async with httpx.AsyncClient(base_url=self._http.base_url, timeout=30) as http:
-            browser = Browser(http)
-            asked = {
-                "response_type": "code",
-                "client_id": self._app[0],
-                "redirect_uri": REDIRECT_URI,
-                "scope": "openid profile email offline_access",
-                "code_challenge": CHALLENGE,
-                "code_challenge_method": "S256",
-            }
-            page = await browser.get("/authorize", asked)
-            given = {"username": "alice", "password": PASSWORD}
-            page = await browser.submit(page, given, button="#login-submit")
-            if browser.left_for is None:
-                await browser.submit(page, {}, button="#consent-approve")
-            code = parse_qs(urlsplit(browser.left_for or "").query)["code"][0]
-        self._tokens = await self._token(
-            grant_type="authorization_code",
-            code=code,
-            redirect_uri=REDIRECT_URI,
-            code_verifier=VERIFIER,
-        )
-
-    async def refresh(self) -> None:
-        """Exchange the refresh token of the last sign-in for the next."""
-        self._tokens = await self._token(
-            grant_type="refresh_token", refresh_token=self._tokens["refresh_token"]
-        )
-
-    async def introspection(self) -> None:
-        """Ask about a person's living token, as a resource server does."""
-        answer = await self._post("/introspect", token=self._tokens["access_token"])
-        if answer.json()["active"] is not True or "username" not in answer.json():
-            raise AssertionError("the token must be living, and a person's")
-
-    async def userinfo(self) -> None:
-        """Ask who the person is."""
-        bearer = {"Authorization": f"Bearer {self._tokens['access_token']}"}
-        (await self._http.get("/userinfo", headers=bearer)).raise_for_status()
-
-    async def _token(self, **given: str) -> dict[str, str]:
-        tokens: dict[str, str] = (await self._post("/token", **given)).json()
-        return tokens
-
-    async def _post(self, path: str, **given: str) -> httpx.Response:
-        return (await self._http.post(path, data=given, auth=self._app)).raise_for_status()
-
-
 async def measure(
-    served: Served, database_url: str, app: tuple[str, str], times: int, idle: float
+    served: Served,
+    database_url: str,
+    redis_url: str,
+    app: tuple[str, str],
+    given: argparse.Namespace,
 ) -> dict[str, Any]:
-    """Return the cost of each kind of request, and the memory of the process after them."""
-    database = await asyncpg.connect(database_url)
+    """Return the cost of each kind of request, of a heartbeat heard, and the memory after them."""
+    database, times = await asyncpg.connect(database_url), given.times
     try:
-        async with httpx.AsyncClient(base_url=served.issuer, timeout=30) as http:
-            meter, load = Meter(served, database, idle), Load(http, app)
+        async with (
+            httpx.AsyncClient(base_url=served.issuer, timeout=30) as http,
+            Redis.from_url(redis_url) as redis,
+        ):
+            meter, load = Meter(served, database, given.idle), Load(http, app)
             # In this order: what is asked about a token comes soon after it was issued.
             asked = {
                 "discovery": (load.discovery, times),
@@ -186,9 +108,22 @@ async def measure(
                 "userinfo": (load.userinfo, times),
             }
             requests = {name: await meter.cost(*how) for name, how in asked.items()}
-            return {"requests": requests, "process_bytes": meter.memory()}
+            memory = meter.memory()
+            # Last of all: whose heartbeat ends seems to have fallen silent.
+            heard = await meter.cost(partial(_beat, redis), 10 * times)
+            return {
+                "requests": requests,
+                "process_bytes": memory,
+                "heartbeat_cpu_us": round(heard["cpu_ms"] * 1000),
+            }
     finally:
         await database.close()
+
+
+async def _beat(redis: Redis) -> None:
+    """Publish what each process does five times a second."""
+    beat = {"beat": "another", "at": time.monotonic(), "untold": 0}
+    await redis.publish("authsvc:changes:0", json.dumps(beat))
 
 
 def main() -> None:
@@ -200,29 +135,10 @@ def main() -> None:
     with (
         start_postgres(wal_level="replica", full_page_writes="on", autovacuum="off") as postgres,
         start_redis() as redis,
-        tempfile.TemporaryDirectory() as folder,
     ):
-        variables = {
-            "AUTHSVC_ENV": "development",
-            "AUTHSVC_DATABASE_URL": (database_url := postgres.create_database()),
-            "AUTHSVC_REDIS_URL": redis.create_database(),
-            "AUTHSVC_MASTER_KEY": MASTER_KEY,
-            "AUTHSVC_RATE_LIMITS": "off",
-            "AUTHSVC_JOBS": "off",
-        }
-        subprocess.run(
-            [sys.executable, "-m", "authsvc", "init"],
-            env={**os.environ, **variables, "AUTHSVC_ISSUER": "http://127.0.0.1:8000"},
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
-        with serve(variables, Path(folder)) as served:
-            client = served.run("clients", "create", "--metadata", "-", stdin=json.dumps(CLIENT))
-            person = ("users", "create", "alice", "--email", "alice@example.com")
-            served.run(*person, "--password-stdin", stdin=PASSWORD)
-            app = client["client_id"], client["client_secret"]
-            found = asyncio.run(measure(served, database_url, app, given.times, given.idle))
+        urls = postgres.create_database(), redis.create_database()
+        with serve_for_load(*urls) as (served, app):
+            found = asyncio.run(measure(served, *urls, app, given))
             print(json.dumps(found, indent=2))
 
 

@@ -6,11 +6,10 @@ from functools import cached_property
 from typing import Final
 
 from authsvc.config import Settings
+from authsvc.tokens.revocation import _LEAST_LIFE, _MARGIN
 
 DAY: Final = 86_400
 _DEFAULTS: Final = Settings()
-_LISTED_FOR: Final = 3_660.0
-"""Seconds that an entry of the revocation list lives, but for that of a single token."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,11 @@ class Traffic:
     refresh_token_idle_ttl: float = _DEFAULTS.refresh_token_idle_ttl.total_seconds()
     refresh_token_ttl: float = _DEFAULTS.refresh_token_ttl.total_seconds()
     session_idle_ttl: float = _DEFAULTS.session_idle_ttl.total_seconds()
-    revocation_ttl: float = _LISTED_FOR
+
+    @property
+    def revocation_ttl(self) -> float:
+        """The life of an entry of the revocation list, but for that of a single token."""
+        return max(self.access_token_ttl, _LEAST_LIFE.total_seconds()) + _MARGIN.total_seconds()
 
     @property
     def sign_ins(self) -> float:
