@@ -64,7 +64,9 @@ _LINES: dict[str, Callable[[Needs], str]] = {
     "visits at once": lambda need: _number(need.visits),
     "cores busy with requests": lambda need: _number(need.request_cores),
     "of each process's core, polls of revocations": lambda need: _share(need.poll_share),
-    "the same, heartbeats of the others": lambda need: _share(need.heartbeat_share),
+    "the same, heartbeats of the others": lambda need: (
+        _share(need.heartbeat_share) if need.processes else "-"
+    ),
     "serving processes": lambda need: _whole(need.processes) if need.processes else "none suffice",
     "cores for password hashes": lambda need: _whole(need.hash_cores),
     "memory of these hashes": lambda need: _bytes(need.hash_bytes),

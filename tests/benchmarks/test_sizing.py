@@ -22,6 +22,22 @@ def test_the_document_has_the_tables_of_today(capsys: pytest.CaptureFixture[str]
     assert sizing.main(["--check", str(DOCUMENT)]) == 0, capsys.readouterr().err
 
 
+def test_the_text_has_the_numbers_that_were_measured() -> None:
+    text = " ".join(DOCUMENT.read_text().split())
+    wal, revocation = MEASURED["wal_bytes_of_refresh_after_checkpoint"], MEASURED["revocation"]
+    refresh, introspection = (MEASURED["requests"][name] for name in ("refresh", "introspection"))
+    for told in (
+        f"{wal['off']:,} bytes of WAL for a refresh right after one, {refresh['wal_bytes']} long",
+        f"{wal['pglz']:,} bytes with `pglz`",
+        f"{revocation['recent_cpu_us']} µs an entry, and {revocation['just_now_cpu_us']:.0f} µs in",
+        f"deleted {round(MEASURED['purged_rows_a_second'], -2):,} refresh tokens a second",
+        f"Redis is not a limit: {revocation['redis_bytes']} bytes",
+        f"A hash takes {MEASURED['argon2']['cpu_seconds']:.2f} CPU seconds and 64 MiB",
+        f"costs PostgreSQL {introspection['postgres_cpu_ms']:.2f} ms of CPU time",
+    ):
+        assert told in text
+
+
 def test_a_table_that_was_changed_is_found_and_mended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
