@@ -32,7 +32,8 @@ class Load:
     def __init__(self, http: httpx.AsyncClient, app: tuple[str, str]) -> None:
         self._http = http
         self._app = app
-        self._tokens: dict[str, str] = {}
+        self.tokens: dict[str, str] = {}
+        """What the last sign-in or refresh yielded."""
         self._to_revoke: list[str] = []
 
     async def discovery(self) -> None:
@@ -65,7 +66,7 @@ class Load:
             if browser.left_for is None:
                 await browser.submit(page, {}, button="#consent-approve")
             code = parse_qs(urlsplit(browser.left_for or "").query)["code"][0]
-        self._tokens = await self._token(
+        self.tokens = await self._token(
             grant_type="authorization_code",
             code=code,
             redirect_uri=REDIRECT_URI,
@@ -74,19 +75,23 @@ class Load:
 
     async def refresh(self) -> None:
         """Exchange the refresh token of the last sign-in for the next."""
-        self._tokens = await self._token(
-            grant_type="refresh_token", refresh_token=self._tokens["refresh_token"]
+        self.tokens = await self._token(
+            grant_type="refresh_token", refresh_token=self.tokens["refresh_token"]
         )
+
+    async def give_back(self) -> None:
+        """Revoke the refresh token, and with it all that came of its sign-in."""
+        await self._post("/revoke", token=self.tokens["refresh_token"])
 
     async def introspection(self) -> None:
         """Ask about a person's living token, as a resource server does."""
-        answer = await self._post("/introspect", token=self._tokens["access_token"])
+        answer = await self._post("/introspect", token=self.tokens["access_token"])
         if answer.json()["active"] is not True or "username" not in answer.json():
             raise AssertionError("the token must be living, and a person's")
 
     async def userinfo(self) -> None:
         """Ask who the person is."""
-        bearer = {"Authorization": f"Bearer {self._tokens['access_token']}"}
+        bearer = {"Authorization": f"Bearer {self.tokens['access_token']}"}
         (await self._http.get("/userinfo", headers=bearer)).raise_for_status()
 
     async def _token(self, **given: str) -> dict[str, str]:

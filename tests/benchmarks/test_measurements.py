@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.measure_storage import measure, measure_argon2
 from benchmarks.needs import read_measured
+from benchmarks.try_failover import try_failover
 from benchmarks.try_partitions import try_partitions
 from tests.servers import PostgresServer, RedisServer
 
@@ -74,3 +75,16 @@ async def test_partitions_by_time_cost_each_look_up_and_lose_uniqueness(
     assert len(found["refused"]) == 3
     # The check of models against the schema does not know the partitions.
     assert found["differences"] > 0
+
+
+def test_a_standby_that_was_behind_honours_what_was_spent_and_revoked_until_all_is_revoked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # It takes a server that may be stopped.
+    monkeypatch.delenv("AUTHSVC_TEST_DATABASE_URL", raising=False)
+    ended = {"access token active": False, "refresh token gets": 400}
+    assert try_failover() == {
+        "before": ended,
+        "after": {"access token active": True, "refresh token gets": 200},
+        "revoked": ended,
+    }
