@@ -101,8 +101,9 @@ migrations-check: $(VENV)/.development ## Check that migrations fit the models a
 	$(BIN)/python -m tests.migrations.check
 
 .PHONY: docs-check
-docs-check: $(VENV)/.development ## Check that the README's settings table is current
+docs-check: $(VENV)/.development ## Check that tables in documents are current: settings, sizing
 	$(BIN)/python -m authsvc.config --check README.md
+	$(BIN)/python -m benchmarks.sizing --check docs/scale.md
 
 .PHONY: format
 format: $(VENV)/.development ## Format the code and mend what can be mended
