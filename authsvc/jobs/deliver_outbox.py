@@ -19,12 +19,21 @@ from authsvc.storage.cancellation import end_all
 from authsvc.storage.database import Transaction
 from authsvc.storage.outbox import OutboxEntry
 from authsvc.tokens.logout_token import BACKCHANNEL_LOGOUT
+from authsvc.webhooks.messages import WEBHOOK
 
 log = get_logger(__name__)
 
 Handler = Callable[[AuthorizationServer, Mapping[str, Any]], Awaitable[None]]
 
-HANDLERS: Final[Mapping[str, Handler]] = {BACKCHANNEL_LOGOUT: deliver_backchannel_logout}
+
+async def _deliver_webhook(server: AuthorizationServer, payload: Mapping[str, Any]) -> None:
+    await server.resources.webhook_messages.deliver(payload)
+
+
+HANDLERS: Final[Mapping[str, Handler]] = {
+    BACKCHANNEL_LOGOUT: deliver_backchannel_logout,
+    WEBHOOK: _deliver_webhook,
+}
 """What delivers each kind of entry, from its payload; raises when it failed."""
 
 MAX_ATTEMPTS: Final = 32

@@ -18,7 +18,7 @@ ROWS = 3_000
 # Read as a whole on purpose: few rows, kept in memory.
 SMALL = frozenset(
     {"job_runs", "roles", "role_permissions", "role_parents", "signing_keys", "registry_versions"}
-    | {"root_secrets", "audit_heads", "alembic_version"}
+    | {"root_secrets", "audit_heads", "alembic_version", "webhooks"}
 )
 _UUID = "lpad(to_hex(n), 8, '0') || '-0000-7000-8000-000000000000'"
 _FILL = {
