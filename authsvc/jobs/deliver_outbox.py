@@ -42,7 +42,9 @@ _FIRST_DELAY: Final = timedelta(seconds=5)
 _LONGEST_DELAY: Final = timedelta(hours=1)
 _AT_ONCE: Final = 40
 _AT_ONCE_FOR_ONE: Final = 4
-"""Deliveries under way to one client: a slow one must not hold up the others."""
+"""Deliveries under way to one receiver: a slow one must not hold up the others."""
+_MOMENT: Final = 0.5
+"""Seconds in which a receiver is quick: so long one more delivery to it waits for a place."""
 _PUT_BACK: Final = timedelta(seconds=2)
 _LONGEST_PUT_BACK: Final = timedelta(minutes=5)
 RUN_SECONDS: Final = 30.0
@@ -54,7 +56,7 @@ _LEASE_MARGIN: Final = timedelta(minutes=1)
 async def deliver_outbox(server: AuthorizationServer) -> None:
     """Deliver what is due, and what becomes due meanwhile; return when nothing is left.
 
-    Up to 40 at once, of them 4 to one client, and as soon as one is done the next. Told to
+    Up to 40 at once, of them 4 to one receiver, and as soon as one is done the next. Told to
     stop, or after half a minute, it finishes what is under way and begins nothing new.
     """
     under_way: set[asyncio.Task[None]] = set()
@@ -108,20 +110,32 @@ class _Receivers:
     """To whom deliveries are under way, and how many had to wait for those."""
 
     def __init__(self) -> None:
-        self._under_way: Counter[str] = Counter()
+        self._places: dict[str, asyncio.Semaphore] = {}
+        self._slow: set[str] = set()
         self._waiting: Counter[str] = Counter()
 
-    def begin(self, receiver: str) -> bool:
-        """Take a place for one delivery; False when there is none."""
-        if self._under_way[receiver] >= _AT_ONCE_FOR_ONE:
+    async def begin(self, receiver: str) -> bool:
+        """Take a place for one delivery; False when none is free, nor becomes so in a moment.
+
+        For a receiver that was slow nobody waits: whoever does holds one of all places.
+        """
+        places = self._places.setdefault(receiver, asyncio.Semaphore(_AT_ONCE_FOR_ONE))
+        if places.locked() and receiver in self._slow:
             return False
-        self._under_way[receiver] += 1
+        try:
+            async with asyncio.timeout(_MOMENT):
+                await places.acquire()
+        except TimeoutError:
+            self._slow.add(receiver)
+            return False
         self._waiting[receiver] = max(self._waiting[receiver] - 1, 0)
         return True
 
-    def end(self, receiver: str) -> None:
-        """Give the place back."""
-        self._under_way[receiver] -= 1
+    def end(self, receiver: str, *, seconds: float) -> None:
+        """Give the place back after a delivery that took ``seconds``."""
+        self._places[receiver].release()
+        if seconds < _MOMENT:
+            self._slow.discard(receiver)
 
     def find_delay(self, receiver: str) -> timedelta:
         """Return how long one more has to wait: longer, the more there are before it.
@@ -137,13 +151,14 @@ async def _deliver(server: AuthorizationServer, entry: OutboxEntry, receivers: _
     """Deliver one entry, in no transaction, and then note what became of it."""
     receiver = entry.receiver
     try:
-        if not receivers.begin(receiver):
+        if not await receivers.begin(receiver):
             outcome = await _put_back(server, entry, receivers.find_delay(receiver))
         else:
+            began = time.monotonic()
             try:
                 error = await _attempt(server, entry)
             finally:
-                receivers.end(receiver)
+                receivers.end(receiver, seconds=time.monotonic() - began)
             outcome = await _note(server, entry, error)
     except Exception as unnoted:  # noqa: BLE001  # the lease ends, and it is tried again
         log.warning("outbox_entry_not_noted", entry=entry.id, error=type(unnoted).__name__)
