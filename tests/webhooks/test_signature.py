@@ -2,7 +2,9 @@
 
 import base64
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -47,6 +49,25 @@ def test_each_of_the_secrets_verifies_and_no_other() -> None:
         Verifier(show_secret(key)).verify(b"{}", headers)
     with pytest.raises(WebhookVerificationError):
         Verifier(show_secret(new_secret())).verify(b"{}", headers)
+
+
+def test_what_operators_are_told_to_verify_by_verifies_and_refuses() -> None:
+    text = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    (block,) = [block for block in text.split("```python\n")[1:] if "whsec_" in block]
+    defined: dict[str, Any] = {}
+    exec(block.partition("```")[0], defined)  # noqa: S102  # our own documentation
+    is_genuine = defined["is_genuine"]
+    keys = [new_secret() for _ in range(2)]
+    now = datetime.now(UTC)
+    headers = sign("id", b"{}", keys, now=now)
+
+    assert all(is_genuine(show_secret(key), headers, b"{}") for key in keys)
+    assert not is_genuine(show_secret(new_secret()), headers, b"{}")
+    assert not is_genuine(show_secret(keys[0]), headers, b"[]")
+    assert not is_genuine(show_secret(keys[0]), headers | {"webhook-id": "ie"}, b"{}")
+    for minutes in (-6, 6):
+        late = sign("id", b"{}", keys, now=now + timedelta(minutes=minutes))
+        assert not is_genuine(show_secret(keys[0]), late, b"{}")
 
 
 @pytest.mark.parametrize(
