@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from sqlalchemy import Table, func, select
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from authsvc.webhooks.administration import IssuedSecret
@@ -90,6 +91,27 @@ async def create_webhook(provider: Provider, url: str, *events: str) -> IssuedSe
     """Register a receiver of ``events``."""
     async with provider.resources.database.transaction() as tx:
         return await provider.resources.webhooks.create(tx, url, events, ORIGIN)
+
+
+async def change_webhook(provider: Provider, change: str, *arguments: Any, **named: Any) -> Any:
+    """Call a method of the administration in a transaction of its own."""
+    async with provider.resources.database.transaction() as tx:
+        method = getattr(provider.resources.webhooks, change)
+        return await method(tx, *arguments, ORIGIN, **named)
+
+
+async def record_event(provider: Provider, event: str = "user.created", **facts: Any) -> None:
+    """Write an event to the audit log, in a transaction of its own."""
+    async with provider.resources.database.transaction() as tx:
+        await provider.resources.audit.record(tx, event, ORIGIN, now=provider.clock.now(), **facts)
+
+
+async def count_rows(provider: Provider, table: Table) -> int:
+    """Return how many rows there are in a table."""
+    async with provider.resources.database.reading() as tx:
+        rows = await tx.execute(select(func.count()).select_from(table))
+        number: int = rows.scalar_one()
+        return number
 
 
 def open_receivers(web: WebServer, paths: Sequence[str]) -> list[EventReceiver]:

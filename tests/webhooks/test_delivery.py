@@ -16,15 +16,10 @@ from authsvc.outbound import OutboundError
 from authsvc.storage.audit import Origin
 from authsvc.storage.schema import outbox
 from tests.conftest import Backend
-from tests.event_receiver import EventReceiver, create_webhook, open_receivers
+from tests.event_receiver import EventReceiver, create_webhook, open_receivers, record_event
 from tests.provider import ORIGIN, Provider
 from tests.web_servers import Answer, ReceivedRequest
 from tests.webhooks.conftest import OpenTeller
-
-
-async def record(provider: Provider, event: str = "user.created", **facts: Any) -> None:
-    async with provider.resources.database.transaction() as tx:
-        await provider.resources.audit.record(tx, event, ORIGIN, now=provider.clock.now(), **facts)
 
 
 async def entries(provider: Provider) -> list[Any]:
@@ -41,7 +36,7 @@ async def test_what_happens_is_told_as_it_is_in_the_log_but_for_the_address(
         person = await teller.resources.people.create(
             tx, origin, username="grace", password_hash=None
         )
-    await record(teller, "login.failed")
+    await record_event(teller, "login.failed")
 
     await deliver_outbox(teller.server)
 
@@ -70,7 +65,7 @@ async def test_what_failed_comes_again_the_same_but_for_when_it_was_sent(
     teller: Provider, receiver: EventReceiver
 ) -> None:
     issued = await receiver.register(teller, "user.created")
-    await record(teller, members=["b", "a"], zeta=1, alpha={"y": 1, "x": None})
+    await record_event(teller, members=["b", "a"], zeta=1, alpha={"y": 1, "x": None})
     for status in (500, 302, 404, 429):
         receiver.status = status
         await deliver_outbox(teller.server)
@@ -105,7 +100,7 @@ async def test_what_is_rolled_back_is_told_to_nobody(
     await deliver_outbox(teller.server)
     assert receiver.received == []
 
-    await record(teller)
+    await record_event(teller)
     await deliver_outbox(teller.server)
     assert receiver.take().event["type"] == "user.created"
 
@@ -115,12 +110,12 @@ async def test_a_new_webhook_misses_nothing_of_what_other_processes_do_from_then
 ) -> None:
     here, there = [await open_tellers(backend) for _ in range(2)]
     for number in range(10):
-        await record(there, subject=f"before {number}")
+        await record_event(there, subject=f"before {number}")
         issued = await create_webhook(here, receiver.url)
-        await record(there, subject=f"after {number}")
+        await record_event(there, subject=f"after {number}")
         async with here.resources.database.transaction() as tx:
             await here.resources.webhooks.disable(tx, issued.webhook.id, ORIGIN)
-        await record(there, subject=f"disabled {number}")
+        await record_event(there, subject=f"disabled {number}")
 
     told = [
         entry.payload["event"]["data"]["subject"]
@@ -134,7 +129,7 @@ async def test_who_answers_that_it_is_gone_is_not_asked_again_until_an_operator_
     teller: Provider, receiver: EventReceiver
 ) -> None:
     await receiver.register(teller, "user.created")
-    await record(teller)
+    await record_event(teller)
     receiver.status = 410
     await deliver_outbox(teller.server)
     teller.clock.move(days=1)
@@ -160,7 +155,7 @@ async def test_a_redirect_is_not_followed(sqlite_teller: Provider, receiver: Eve
 
     receiver.web.handle("/moved", redirect)
     await create_webhook(sqlite_teller, f"{receiver.web.url}/moved", "user.created")
-    await record(sqlite_teller)
+    await record_event(sqlite_teller)
 
     await deliver_outbox(sqlite_teller.server)
 
@@ -178,7 +173,7 @@ async def test_one_that_is_slow_holds_up_no_other(
     for each in (slow, quick):
         await each.register(sqlite_teller, "user.created")
     for number in range(20):
-        await record(sqlite_teller, subject=str(number))
+        await record_event(sqlite_teller, subject=str(number))
 
     delivering = asyncio.create_task(deliver_outbox(sqlite_teller.server))
     async with asyncio.timeout(20):
@@ -195,7 +190,7 @@ async def test_one_under_way_when_the_process_stops_comes_again(
     teller: Provider, receiver: EventReceiver
 ) -> None:
     await receiver.register(teller, "user.created")
-    await record(teller)
+    await record_event(teller)
     receiver.may_answer.clear()
     delivering = asyncio.create_task(deliver_outbox(teller.server))
     await asyncio.wait_for(receiver.asked.wait(), 10)
@@ -220,7 +215,7 @@ async def test_what_leads_to_a_network_that_is_not_named_is_refused(
 ) -> None:
     provider = await open_tellers(sqlite_backend, webhook_networks=networks)
     await create_webhook(provider, receiver.url, "user.created")
-    await record(provider)
+    await record_event(provider)
 
     await deliver_outbox(provider.server)
 
@@ -257,7 +252,7 @@ async def test_no_secret_is_logged_whatever_becomes_of_a_message(
             )
         for status in (500, 410, 200):
             receiver.status = status
-            await record(sqlite_teller)
+            await record_event(sqlite_teller)
             await deliver_outbox(sqlite_teller.server)
 
     logged = repr(lines)
