@@ -15,7 +15,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
 
 from authsvc.clock import Clock
-from authsvc.jobs.deliver_outbox import deliver_outbox
+from authsvc.jobs.deliver_webhooks import deliver_webhooks
 from authsvc.oauth.server import open_authorization_server
 from authsvc.resources import open_resources
 from authsvc.storage.identifiers import new_id
@@ -216,7 +216,7 @@ def test_what_a_killed_worker_had_under_way_is_sent_again(
     async def deliver(clock: MovableClock) -> None:
         settings = backend.settings(webhook_networks=NETWORKS, outbound_ca_file=receiver.ca_file)
         async with open_resources(settings, clock=clock) as resources:
-            await deliver_outbox(open_authorization_server(resources))
+            await deliver_webhooks(open_authorization_server(resources))
 
     clock = MovableClock()
     asyncio.run(deliver(clock))

@@ -7,6 +7,7 @@ from typing import Any
 
 from authsvc.jobs.chain_audit import chain_audit
 from authsvc.jobs.deliver_outbox import deliver_outbox
+from authsvc.jobs.deliver_webhooks import deliver_webhooks
 from authsvc.jobs.purge_unused_clients import purge_unused_clients
 from authsvc.jobs.rotate_keys import rotate_keys
 from authsvc.oauth.initial_access_tokens import issue_initial_access_token
@@ -50,7 +51,13 @@ class Month:
     async def _run_jobs(self) -> None:
         server = self.provider.server
         await clean_up(self.provider)
-        for work in (deliver_outbox, purge_unused_clients, chain_audit, rotate_keys):
+        for work in (
+            deliver_outbox,
+            deliver_webhooks,
+            purge_unused_clients,
+            chain_audit,
+            rotate_keys,
+        ):
             await work(server)
 
     async def _serve(self, day: int, step: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select
 
-from authsvc.jobs.deliver_outbox import deliver_outbox
+from authsvc.jobs.deliver_webhooks import deliver_webhooks
 from authsvc.jobs.retry_dead import retry_dead_entries
 from authsvc.protocol.errors import Conflict, InvalidRequest, NotFound
 from authsvc.storage import outbox
@@ -53,7 +53,7 @@ async def test_a_deletion_takes_what_waits_and_what_was_given_up_and_nothing_els
     kept = await create_webhook(teller, receiver.url.replace("/events", "/kept"), "user.created")
     receiver.status = 410
     await record_event(teller)
-    await deliver_outbox(teller.server)
+    await deliver_webhooks(teller.server)
     for _ in range(3):
         await record_event(teller)
     async with teller.resources.database.transaction() as tx:
@@ -79,7 +79,7 @@ async def test_what_was_noted_while_the_webhook_went_is_dropped_when_it_is_due(
     await record_event(teller)
     await change_webhook(teller, "delete", issued.webhook.id)
 
-    await deliver_outbox(teller.server)
+    await deliver_webhooks(teller.server)
 
     assert receiver.web.requests == []
     assert await count_rows(teller, outbox_table) == 0
@@ -94,7 +94,7 @@ async def test_one_that_is_disabled_is_told_nothing_and_what_waited_can_be_retri
         disabled = await change_webhook(teller, "disable", issued.webhook.id)
         assert disabled.disabled_at is not None
     await record_event(teller)
-    await deliver_outbox(teller.server)
+    await deliver_webhooks(teller.server)
     assert receiver.web.requests == []
     assert await count_rows(teller, outbox_table) == 1
 
@@ -102,7 +102,7 @@ async def test_one_that_is_disabled_is_told_nothing_and_what_waited_can_be_retri
         enabled = await change_webhook(teller, "enable", issued.webhook.id)
         assert enabled.disabled_at is None
     assert await retry_dead_entries(teller.server, ORIGIN) == 1
-    await deliver_outbox(teller.server)
+    await deliver_webhooks(teller.server)
 
     receiver.take()
     for event in ("webhook.disabled", "webhook.enabled"):
@@ -119,7 +119,7 @@ async def test_what_waits_goes_where_the_webhook_leads_by_then(
     )
     assert (changed.url, changed.events) == (receiver.url, ["login.*"])
     await record_event(teller)
-    await deliver_outbox(teller.server)
+    await deliver_webhooks(teller.server)
 
     assert receiver.take().event["type"] == "user.created"
     assert len(receiver.web.requests) == 1

@@ -10,11 +10,15 @@ from standardwebhooks.webhooks import Webhook as Verifier
 from structlog.testing import capture_logs
 
 from authsvc.jobs.deliver_outbox import deliver_outbox
+from authsvc.jobs.deliver_webhooks import deliver_webhooks
 from authsvc.jobs.retry_dead import retry_dead_entries
 from authsvc.logs import get_logger
 from authsvc.outbound import OutboundError
 from authsvc.storage.audit import Origin
+from authsvc.storage.outbox import add
 from authsvc.storage.schema import outbox
+from authsvc.tokens.logout_token import BACKCHANNEL_LOGOUT
+from authsvc.webhooks.messages import WEBHOOK
 from tests.conftest import Backend
 from tests.event_receiver import EventReceiver, create_webhook, open_receivers, record_event
 from tests.provider import ORIGIN, Provider
@@ -38,7 +42,7 @@ async def test_what_happens_is_told_as_it_is_in_the_log_but_for_the_address(
         )
     await record_event(teller, "login.failed")
 
-    await deliver_outbox(teller.server)
+    await deliver_webhooks(teller.server)
 
     message = receiver.take()
     Verifier(issued.secret).verify(message.request.body, dict(message.request.headers))
@@ -68,12 +72,12 @@ async def test_what_failed_comes_again_the_same_but_for_when_it_was_sent(
     await record_event(teller, members=["b", "a"], zeta=1, alpha={"y": 1, "x": None})
     for status in (500, 302, 404, 429):
         receiver.status = status
-        await deliver_outbox(teller.server)
+        await deliver_webhooks(teller.server)
         teller.clock.move(hours=1)
         (entry,) = await entries(teller)
         assert (entry.failed_at, entry.last_error) == (None, f"the receiver answered {status}")
     receiver.status = 200
-    await deliver_outbox(teller.server)
+    await deliver_webhooks(teller.server)
 
     assert await entries(teller) == []
     first, *others = receiver.received
@@ -97,11 +101,11 @@ async def test_what_is_rolled_back_is_told_to_nobody(
 
     with pytest.raises(ZeroDivisionError):
         await fail()
-    await deliver_outbox(teller.server)
+    await deliver_webhooks(teller.server)
     assert receiver.received == []
 
     await record_event(teller)
-    await deliver_outbox(teller.server)
+    await deliver_webhooks(teller.server)
     assert receiver.take().event["type"] == "user.created"
 
 
@@ -131,9 +135,9 @@ async def test_who_answers_that_it_is_gone_is_not_asked_again_until_an_operator_
     await receiver.register(teller, "user.created")
     await record_event(teller)
     receiver.status = 410
-    await deliver_outbox(teller.server)
+    await deliver_webhooks(teller.server)
     teller.clock.move(days=1)
-    await deliver_outbox(teller.server)
+    await deliver_webhooks(teller.server)
 
     gone = receiver.take()
     (entry,) = await entries(teller)
@@ -142,7 +146,7 @@ async def test_who_answers_that_it_is_gone_is_not_asked_again_until_an_operator_
 
     receiver.status = 200
     assert await retry_dead_entries(teller.server, ORIGIN) == 1
-    await deliver_outbox(teller.server)
+    await deliver_webhooks(teller.server)
     assert receiver.take().id == gone.id
     assert await entries(teller) == []
 
@@ -157,7 +161,7 @@ async def test_a_redirect_is_not_followed(sqlite_teller: Provider, receiver: Eve
     await create_webhook(sqlite_teller, f"{receiver.web.url}/moved", "user.created")
     await record_event(sqlite_teller)
 
-    await deliver_outbox(sqlite_teller.server)
+    await deliver_webhooks(sqlite_teller.server)
 
     assert [request.path for request in receiver.web.requests] == ["/moved"]
     assert elsewhere.received == []
@@ -175,7 +179,7 @@ async def test_one_that_is_slow_holds_up_no_other(
     for number in range(20):
         await record_event(sqlite_teller, subject=str(number))
 
-    delivering = asyncio.create_task(deliver_outbox(sqlite_teller.server))
+    delivering = asyncio.create_task(deliver_webhooks(sqlite_teller.server))
     async with asyncio.timeout(20):
         while len(quick.received) < 20:  # noqa: ASYNC110  # the receiver sets no event of it
             await asyncio.sleep(0.01)
@@ -186,22 +190,48 @@ async def test_one_that_is_slow_holds_up_no_other(
     await delivering
 
 
+async def test_receivers_that_hang_hold_up_no_logout_notice(
+    teller: Provider, receiver: EventReceiver
+) -> None:
+    hanging = open_receivers(receiver.web, [f"/{number}" for number in range(12)])
+    for each in hanging:
+        each.may_answer.clear()
+        await each.register(teller, "user.created")
+    for _ in range(4):
+        await record_event(teller)
+    delivering = asyncio.create_task(deliver_webhooks(teller.server))
+    await asyncio.wait_for(hanging[0].asked.wait(), 10)
+    async with teller.resources.database.transaction() as tx:
+        # Of a client that is gone, so that nothing is to be sent.
+        notice = {"client_id": "gone", "session_id": "gone", "user_id": "gone"}
+        await add(tx, BACKCHANNEL_LOGOUT, [notice], now=teller.clock.now())
+
+    await deliver_outbox(teller.server)
+
+    assert not delivering.done()
+    assert {entry.kind for entry in await entries(teller)} == {WEBHOOK}
+    for each in hanging:
+        each.may_answer.set()
+    await delivering
+    assert sum(len(each.received) for each in hanging) == 48
+
+
 async def test_one_under_way_when_the_process_stops_comes_again(
     teller: Provider, receiver: EventReceiver
 ) -> None:
     await receiver.register(teller, "user.created")
     await record_event(teller)
     receiver.may_answer.clear()
-    delivering = asyncio.create_task(deliver_outbox(teller.server))
+    delivering = asyncio.create_task(deliver_webhooks(teller.server))
     await asyncio.wait_for(receiver.asked.wait(), 10)
     delivering.cancel()
     await asyncio.gather(delivering, return_exceptions=True)
     receiver.may_answer.set()
 
-    await deliver_outbox(teller.server)
+    await deliver_webhooks(teller.server)
     assert len(receiver.received) == 1
     teller.clock.move(minutes=2)
-    await deliver_outbox(teller.server)
+    await deliver_webhooks(teller.server)
 
     first, second = receiver.received
     assert second.id == first.id
@@ -217,7 +247,7 @@ async def test_what_leads_to_a_network_that_is_not_named_is_refused(
     await create_webhook(provider, receiver.url, "user.created")
     await record_event(provider)
 
-    await deliver_outbox(provider.server)
+    await deliver_webhooks(provider.server)
 
     assert receiver.web.requests == []
     (entry,) = await entries(provider)
@@ -253,7 +283,7 @@ async def test_no_secret_is_logged_whatever_becomes_of_a_message(
         for status in (500, 410, 200):
             receiver.status = status
             await record_event(sqlite_teller)
-            await deliver_outbox(sqlite_teller.server)
+            await deliver_webhooks(sqlite_teller.server)
 
     logged = repr(lines)
     assert "outbox_entry_dead" in logged

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pydantic import SecretStr
 from sqlalchemy import select
 
-from authsvc.jobs.deliver_outbox import deliver_outbox
+from authsvc.jobs.deliver_webhooks import deliver_webhooks
 from authsvc.jobs.purge_expired import purge_expired
 from authsvc.master_key import parse_master_keys
 from authsvc.protocol.errors import Conflict
@@ -37,7 +37,7 @@ async def rotate(provider: Provider, issued: IssuedSecret) -> str:
 async def send(provider: Provider, receiver: EventReceiver, *secrets: str) -> list[bool]:
     """Have an event told; return by which of ``secrets`` it was signed."""
     await record_event(provider)
-    await deliver_outbox(provider.server)
+    await deliver_webhooks(provider.server)
     message = receiver.take()
     return [message.is_signed_by(secret) for secret in secrets]
 
@@ -120,7 +120,7 @@ async def test_a_secret_is_sealed_and_goes_along_when_the_master_key_is_rotated(
     assert opened == {_bytes_of(secret) for secret in (issued.secret, second)}
     # Whoever has not the new key yet can not sign; what waits is not lost.
     await record_event(before)
-    await deliver_outbox(before.server)
+    await deliver_webhooks(before.server)
     assert receiver.web.requests == []
     assert await count_rows(before, outbox) == 1
 
