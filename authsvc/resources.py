@@ -43,6 +43,8 @@ from authsvc.storage.roles import load_roles
 from authsvc.storage.root_secrets import get_or_create_root_secret
 from authsvc.tokens.opaque import OpaqueHash
 from authsvc.tokens.revocation import Revoker
+from authsvc.webhooks.administration import WebhookAdministration
+from authsvc.webhooks.messages import WebhookMessages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,8 @@ class Resources:
     login_throttle: LoginThrottle
     people: People
     outbound: Outbound
+    webhooks: WebhookAdministration
+    webhook_messages: WebhookMessages
 
 
 def load_master_keys(settings: Settings) -> MasterKeys:
@@ -220,6 +224,8 @@ def _wire(
         login_throttle=login_throttle,
         people=People(hashes, revoker, audit, clock),
         outbound=outbound,
+        webhooks=WebhookAdministration(database, audit, master_keys, outbound, clock),
+        webhook_messages=WebhookMessages(database, audit, master_keys, outbound, clock),
     )
 
 
@@ -230,6 +236,7 @@ def _open_outbound(settings: Settings, clock: Clock) -> Outbound:
             ca_file=settings.outbound_ca_file,
             timeout=settings.outbound_timeout,
             clock=clock,
+            event_networks=settings.webhook_networks,
         )
     except ValueError as error:
         raise ConfigError(f"AUTHSVC_OUTBOUND_CA_FILE can not be used: {error}") from error

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from authsvc.cli.checks import REWRAP, Finding, check_master_key
 from authsvc.cli.checks_of_administrators import check_administrators
 from authsvc.cli.checks_of_jobs import check_jobs
+from authsvc.cli.checks_of_webhooks import check_webhooks
 from authsvc.cli.operation import find_revision
 from authsvc.cli.refusal import Refused, explain
 from authsvc.clock import Clock
@@ -53,6 +54,7 @@ async def check_storage(settings: Settings) -> list[Finding]:
                 async with database.reading() as tx:
                     findings.append(await check_administrators(tx))
                 findings += await check_jobs(database)
+                findings += await check_webhooks(database, every, newest)
                 findings += await _check_clocks(settings, database, redis)
             except OAuthError as error:
                 findings.append(_away(explain(error)))

@@ -169,6 +169,7 @@ def rewrap(as_json: AsJson = False) -> None:
                 "signing_keys": await resources.key_rotation.reseal(tx, operation.origin),
                 "root_secrets": await reseal_root_secret(tx, resources.master_keys),
                 "client_secrets": await operation.server.client_secrets.reseal(tx),
+                "webhook_secrets": await resources.webhooks.reseal(tx),
             }
 
     changed = operate(work)
@@ -176,8 +177,9 @@ def rewrap(as_json: AsJson = False) -> None:
         print_json(changed)
     elif any(changed.values()):
         print_lines(
-            f"{changed['signing_keys']} signing keys, {changed['root_secrets']} root secret and "
-            f"{changed['client_secrets']} client secrets are now under the newest master key."
+            f"{changed['signing_keys']} signing keys, {changed['root_secrets']} root secret, "
+            f"{changed['client_secrets']} client secrets and {changed['webhook_secrets']} webhook "
+            "secrets are now under the newest master key."
         )
     else:
         print_lines("Everything was under the newest master key already.")

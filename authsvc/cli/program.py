@@ -21,6 +21,7 @@ from authsvc.cli import (
     tokens,
     users,
     users_import,
+    webhooks,
 )
 from authsvc.cli.doctor import doctor
 from authsvc.cli.init import init
@@ -56,6 +57,7 @@ app.add_typer(clients.app, name="clients")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(webhooks.app, name="webhooks")
 app.command()(doctor)
 users.app.command("import")(users_import.import_users)
 clients.app.command("initial-access-token")(initial_access_tokens.initial_access_token)

@@ -135,6 +135,11 @@ class Settings(BaseSettings):
     )
     outbound_ca_file: ExistingFile | None = setting(None, "extra CA bundle for outbound requests")
     outbound_timeout: PositiveSeconds = setting(5, "longest time an outbound request may take")
+    webhook_networks: Networks = setting(
+        "",
+        "networks besides public ones that webhooks may be sent to, over https: addresses or "
+        "networks in CIDR form",
+    )
     trusted_proxies: Networks = setting(
         "127.0.0.0/8,::1/128",
         "whose `X-Forwarded-For`, or without it `Forwarded`, is believed: addresses or networks",

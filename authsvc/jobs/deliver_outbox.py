@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -33,7 +33,9 @@ _FIRST_DELAY: Final = timedelta(seconds=5)
 _LONGEST_DELAY: Final = timedelta(hours=1)
 _AT_ONCE: Final = 40
 _AT_ONCE_FOR_ONE: Final = 4
-"""Deliveries under way to one client: a slow one must not hold up the others."""
+"""Deliveries under way to one receiver: a slow one must not hold up the others."""
+_MOMENT: Final = 0.5
+"""Seconds in which a receiver is quick: so long one more delivery to it waits for a place."""
 _PUT_BACK: Final = timedelta(seconds=2)
 _LONGEST_PUT_BACK: Final = timedelta(minutes=5)
 RUN_SECONDS: Final = 30.0
@@ -45,18 +47,28 @@ _LEASE_MARGIN: Final = timedelta(minutes=1)
 async def deliver_outbox(server: AuthorizationServer) -> None:
     """Deliver what is due, and what becomes due meanwhile; return when nothing is left.
 
-    Up to 40 at once, of them 4 to one client, and as soon as one is done the next. Told to
+    Up to 40 at once, of them 4 to one receiver, and as soon as one is done the next. Told to
     stop, or after half a minute, it finishes what is under way and begins nothing new.
     """
+    await deliver(server, HANDLERS, at_once=_AT_ONCE)
+
+
+async def deliver(
+    server: AuthorizationServer, handlers: Mapping[str, Handler], *, at_once: int
+) -> None:
+    """Deliver as ``deliver_outbox`` does, but only what ``handlers`` are for."""
     under_way: set[asyncio.Task[None]] = set()
     receivers = _Receivers()
     ends_at = time.monotonic() + RUN_SECONDS
     try:
         while True:
             is_over = is_stopping() or time.monotonic() >= ends_at
-            entries = [] if is_over else await _claim(server, _AT_ONCE - len(under_way))
+            entries = (
+                [] if is_over else await _claim(server, handlers.keys(), at_once - len(under_way))
+            )
             under_way |= {
-                asyncio.create_task(_deliver(server, entry, receivers)) for entry in entries
+                asyncio.create_task(_deliver(server, handlers[entry.kind], entry, receivers))
+                for entry in entries
             }
             if not under_way:
                 return
@@ -83,36 +95,48 @@ def _spread(delay: timedelta) -> timedelta:
     return delay * random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
 
 
-async def _claim(server: AuthorizationServer, limit: int) -> list[OutboxEntry]:
+async def _claim(
+    server: AuthorizationServer, kinds: Collection[str], limit: int
+) -> list[OutboxEntry]:
     if limit <= 0:
         return []
     resources = server.resources
-    # Longer than a delivery takes, which fetches a client's keys and posts.
+    # Longer than a delivery takes, which fetches a client's keys and posts, or hands in mail.
     lease = 2 * resources.settings.outbound_timeout + _LEASE_MARGIN
     async with resources.database.transaction() as tx:
-        return await outbox.claim(
-            tx, HANDLERS.keys(), now=resources.clock.now(), lease=lease, limit=limit
-        )
+        return await outbox.claim(tx, kinds, now=resources.clock.now(), lease=lease, limit=limit)
 
 
 class _Receivers:
     """To whom deliveries are under way, and how many had to wait for those."""
 
     def __init__(self) -> None:
-        self._under_way: Counter[str] = Counter()
+        self._places: dict[str, asyncio.Semaphore] = {}
+        self._slow: set[str] = set()
         self._waiting: Counter[str] = Counter()
 
-    def begin(self, receiver: str) -> bool:
-        """Take a place for one delivery; False when there is none."""
-        if self._under_way[receiver] >= _AT_ONCE_FOR_ONE:
+    async def begin(self, receiver: str) -> bool:
+        """Take a place for one delivery; False when none is free, nor becomes so in a moment.
+
+        For a receiver that was slow nobody waits: whoever does holds one of all places.
+        """
+        places = self._places.setdefault(receiver, asyncio.Semaphore(_AT_ONCE_FOR_ONE))
+        if places.locked() and receiver in self._slow:
             return False
-        self._under_way[receiver] += 1
+        try:
+            async with asyncio.timeout(_MOMENT):
+                await places.acquire()
+        except TimeoutError:
+            self._slow.add(receiver)
+            return False
         self._waiting[receiver] = max(self._waiting[receiver] - 1, 0)
         return True
 
-    def end(self, receiver: str) -> None:
-        """Give the place back."""
-        self._under_way[receiver] -= 1
+    def end(self, receiver: str, *, seconds: float) -> None:
+        """Give the place back after a delivery that took ``seconds``."""
+        self._places[receiver].release()
+        if seconds < _MOMENT:
+            self._slow.discard(receiver)
 
     def find_delay(self, receiver: str) -> timedelta:
         """Return how long one more has to wait: longer, the more there are before it.
@@ -124,17 +148,20 @@ class _Receivers:
         return min(_PUT_BACK * rounds, _LONGEST_PUT_BACK)
 
 
-async def _deliver(server: AuthorizationServer, entry: OutboxEntry, receivers: _Receivers) -> None:
+async def _deliver(
+    server: AuthorizationServer, handler: Handler, entry: OutboxEntry, receivers: _Receivers
+) -> None:
     """Deliver one entry, in no transaction, and then note what became of it."""
     receiver = entry.receiver
     try:
-        if not receivers.begin(receiver):
+        if not await receivers.begin(receiver):
             outcome = await _put_back(server, entry, receivers.find_delay(receiver))
         else:
+            began = time.monotonic()
             try:
-                error = await _attempt(server, entry)
+                error = await _attempt(server, handler, entry)
             finally:
-                receivers.end(receiver)
+                receivers.end(receiver, seconds=time.monotonic() - began)
             outcome = await _note(server, entry, error)
     except Exception as unnoted:  # noqa: BLE001  # the lease ends, and it is tried again
         log.warning("outbox_entry_not_noted", entry=entry.id, error=type(unnoted).__name__)
@@ -142,13 +169,15 @@ async def _deliver(server: AuthorizationServer, entry: OutboxEntry, receivers: _
     OUTBOX_ENTRIES.labels(entry.kind, outcome).inc()
 
 
-async def _attempt(server: AuthorizationServer, entry: OutboxEntry) -> OutboundError | None:
+async def _attempt(
+    server: AuthorizationServer, handler: Handler, entry: OutboxEntry
+) -> OutboundError | None:
     """Return why the delivery failed, None if it did not."""
     if entry.attempts > MAX_ATTEMPTS:
         # Whoever had the last attempt never came back, perhaps because of it.
         return OutboundError("no attempt came to an end", temporary=False)
     try:
-        await HANDLERS[entry.kind](server, entry.payload)
+        await handler(server, entry.payload)
     except OutboundError as error:
         return error
     except Exception as error:

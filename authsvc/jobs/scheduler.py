@@ -8,6 +8,7 @@ from typing import Final
 
 from authsvc.jobs.chain_audit import chain_audit
 from authsvc.jobs.deliver_outbox import deliver_outbox
+from authsvc.jobs.deliver_webhooks import deliver_webhooks
 from authsvc.jobs.end_expired_sessions import end_expired_sessions
 from authsvc.jobs.purge_expired import purge_expired
 from authsvc.jobs.purge_unused_clients import purge_unused_clients
@@ -61,6 +62,7 @@ SCHEDULE = (
     Scheduled("purge_expired", purge_expired, 300),
     Scheduled("end_expired_sessions", end_expired_sessions, 60),
     Scheduled("deliver_outbox", deliver_outbox, 1, shared=True),
+    Scheduled("deliver_webhooks", deliver_webhooks, 1, shared=True),
 )
 
 

@@ -4,11 +4,12 @@ The rule is a positive one: what is not known to be public is refused.
 RFC 6890 (special-purpose addresses) and RFC 4291 §2.4.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
 
 # Besides those that `ipaddress` knows, whose list differs between releases of Python.
 _REFUSED_IPV4: Final = (
@@ -61,13 +62,21 @@ def parse_addresses(texts: Iterable[str]) -> list[Address]:
     return list(dict.fromkeys(ip_address(text) for text in texts))
 
 
-def are_allowed(addresses: Iterable[Address], *, public: bool, loopback: bool) -> bool:
-    """Tell whether a host with these addresses may be connected to, of either kind or both.
+def are_allowed(
+    addresses: Iterable[Address],
+    *,
+    public: bool,
+    loopback: bool,
+    networks: Sequence[Network] = (),
+) -> bool:
+    """Tell whether a host with these addresses may be connected to, of any kind allowed.
 
-    All must be of one kind: a name that is public and private at once is a trap.
+    ``networks`` are a kind of their own. All must be of one kind: a name that is public and
+    private at once is a trap.
     """
     found = list(addresses)
     return bool(found) and (
         (public and all(is_public(address) for address in found))
         or (loopback and all(is_loopback(address) for address in found))
+        or all(any(address in network for network in networks) for address in found)
     )

@@ -1,7 +1,7 @@
 """The one client through which every request of the service goes out."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ import httpcore
 from authsvc.clock import Clock
 from authsvc.logs import get_logger
 from authsvc.metrics import OUTBOUND_REQUESTS
+from authsvc.outbound.addresses import Network
 from authsvc.outbound.breakers import Level
 from authsvc.outbound.errors import Busy, OutboundError, Refused
 from authsvc.outbound.exchange import Exchange
@@ -42,6 +43,7 @@ class Outbound:
         ca_file: Path | None,
         timeout: timedelta,
         clock: Clock,
+        event_networks: Sequence[Network] = (),
         resolver: Resolver | None = None,
         dialer: httpcore.AsyncNetworkBackend | None = None,
     ) -> None:
@@ -49,7 +51,8 @@ class Outbound:
 
         ``loopback`` allows this machine, also over http, besides public hosts; ``ca_file``
         holds certificates to trust besides the system's; ``timeout`` is for a whole call,
-        redirects and waiting included. Raises ValueError when ``ca_file`` cannot be read.
+        redirects and waiting included; ``event_networks`` are where the lane ``events`` may
+        go besides. Raises ValueError when ``ca_file`` cannot be read.
         """
         tls = make_tls_context(ca_file)
         self._clock = clock
@@ -57,7 +60,13 @@ class Outbound:
         dialer = dialer or httpcore.AnyIOBackend()
         self._traffic: dict[Lane, Traffic] = {
             lane: Traffic(
-                Exchange(tls, self._resolver, dialer, loopback=loopback),
+                Exchange(
+                    tls,
+                    self._resolver,
+                    dialer,
+                    loopback=loopback,
+                    networks=event_networks if lane == "events" else (),
+                ),
                 http=loopback,
                 timeout=timeout,
                 clock=clock,
@@ -121,6 +130,20 @@ class Outbound:
             for traffic in self._traffic.values():
                 traffic.forget(url)
         return status
+
+    async def post_event(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """Post ``body``, which is JSON, in the lane ``events``; else as ``post_form``."""
+        self._check_open()
+        sent = {"Content-Type": "application/json", **headers}
+        with _observed("POST", url):
+            return await self._traffic["events"].post(url, sent, body, max_bytes=4_096)
+
+    def check_event_url(self, url: str) -> str:
+        """Return the host and port of ``url``; raises Refused when no event may go there.
+
+        Of a name nothing is known before it is looked up.
+        """
+        return self._traffic["events"].check(url).origin
 
     async def aclose(self) -> None:
         """Give up what is under way, and take no more."""

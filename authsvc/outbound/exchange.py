@@ -2,13 +2,14 @@
 
 import asyncio
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import httpcore
 
+from authsvc.outbound.addresses import Network
 from authsvc.outbound.errors import HostFailed, Unreachable
 from authsvc.outbound.lookups import Lookups, Resolver
 from authsvc.outbound.network import GuardedNetwork
@@ -45,18 +46,32 @@ class Exchange:
         dialer: httpcore.AsyncNetworkBackend,
         *,
         loopback: bool,
+        networks: Sequence[Network] = (),
     ) -> None:
-        """Speak https with public hosts; with ``loopback`` also http and https with this one."""
+        """Speak https with public hosts; with ``loopback`` also http and https with this one.
+
+        ``networks`` are those whose hosts may be spoken https with as well.
+        """
         self._lookups = Lookups(resolver)
-        networks = {"https": GuardedNetwork(self._lookups, dialer, public=True, loopback=loopback)}
+        self._networks = {
+            "https": GuardedNetwork(
+                self._lookups, dialer, public=True, loopback=loopback, networks=networks
+            )
+        }
         if loopback:
-            networks["http"] = GuardedNetwork(self._lookups, dialer, public=False, loopback=True)
+            self._networks["http"] = GuardedNetwork(
+                self._lookups, dialer, public=False, loopback=True
+            )
         self._pools = {
             scheme: httpcore.AsyncConnectionPool(
                 tls, max_connections=MAX_REQUESTS, network_backend=network
             )
-            for scheme, network in networks.items()
+            for scheme, network in self._networks.items()
         }
+
+    def check(self, target: Target) -> None:
+        """Raise Refused when ``target`` names an address that requests may not go to."""
+        self._networks[target.scheme].check_host(target.host)
 
     async def send(
         self,

@@ -6,12 +6,13 @@ to: no second look-up lies between, so a name that changes its answer gains noth
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import httpcore
 
-from authsvc.outbound.addresses import Address, are_allowed, parse_addresses
+from authsvc.outbound.addresses import Address, Network, are_allowed, parse_addresses
 from authsvc.outbound.errors import Refused, Unreachable
 from authsvc.outbound.lookups import Lookups
 
@@ -28,12 +29,14 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
         *,
         public: bool,
         loopback: bool,
+        networks: Sequence[Network] = (),
     ) -> None:
         """Connect with ``dialer``, which is only ever given addresses that were checked."""
         self._lookups = lookups
         self._dialer = dialer
         self._public = public
         self._loopback = loopback
+        self._networks = networks
 
     async def connect_tcp(
         self,
@@ -74,14 +77,24 @@ class GuardedNetwork(httpcore.AsyncNetworkBackend):
             raise Unreachable(reason) from error
         except ValueError as error:
             raise Refused("the resolver answered with what is no address") from error
-        if not are_allowed(addresses, public=self._public, loopback=self._loopback):
+        self._check(host, addresses)
+        return addresses
+
+    def check_host(self, host: str) -> None:
+        """Raise Refused for an address that requests may not go to; a name is looked up later."""
+        with suppress(ValueError):
+            self._check(host, parse_addresses([host]))
+
+    def _check(self, host: str, addresses: Sequence[Address]) -> None:
+        if not are_allowed(
+            addresses, public=self._public, loopback=self._loopback, networks=self._networks
+        ):
             # A name may have other addresses later: a resolver's lapse is no reason for whoever
             # tries again to give up. An address that the URL holds stays what it is.
             temporary = not _is_address(host)
             raise Refused(
                 "the host has an address that requests may not go to", temporary=temporary
             )
-        return addresses
 
 
 def _is_address(host: str) -> bool:

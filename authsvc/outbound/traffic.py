@@ -55,6 +55,12 @@ class Traffic:
         self._cache = ResponseCache()
         self._renewals = Renewals()
 
+    def check(self, url: str) -> Target:
+        """Return where ``url`` leads; raises Refused when no request may go there."""
+        target = parse_target(url, http=self._http)
+        self._exchange.check(target)
+        return target
+
     def find_kept(self, wanted: Wanted) -> bytes | None:
         """Return the stored answer if it is one; raises Refused when it is too large."""
         now = self._clock.now()

@@ -8,7 +8,7 @@ tells.
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -45,6 +45,8 @@ class AuditEvent:
     details: Mapping[str, Any]
 
 
+Follower = Callable[[Transaction, AuditEvent], Awaitable[None]]
+
 EVENT_COLUMNS = (
     audit_events.c.id,
     audit_events.c.at,
@@ -64,6 +66,11 @@ class AuditLog:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self._followers: list[Follower] = []
+
+    def follow(self, follower: Follower) -> None:
+        """Let ``follower`` see each event in its transaction, which fails if that fails."""
+        self._followers.append(follower)
 
     async def record(
         self,
@@ -102,6 +109,8 @@ class AuditLog:
                 event_mac=event_mac(self._key, stored),
             )
         )
+        for follower in self._followers:
+            await follower(tx, stored)
 
     async def list(
         self, tx: Transaction, *, before: str | None, limit: int, event: str | None = None

@@ -32,8 +32,9 @@ class OutboxEntry:
 
     @property
     def receiver(self) -> str:
-        """Whom it is for: a client, or what its kind says."""
-        return str(self.payload.get("client_id", self.kind))
+        """Whom it is for: a webhook, a client, or what its kind says."""
+        payload = self.payload
+        return str(payload.get("webhook_id") or payload.get("client_id") or self.kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,38 @@ async def revive(
         again = update(outbox).where(outbox.c.id.in_(ids))
         await tx.execute(again.values(failed_at=None, due_at=now, attempts=0))
     return ids
+
+
+async def discard(tx: Transaction, kind: str, member: str, value: str, *, limit: int) -> int:
+    """Delete up to ``limit`` entries, dead or not, whose payload has ``value`` as ``member``.
+
+    Return how many. It reads all entries of ``kind``: for what an operator does now and then.
+    """
+    entries = select(outbox.c.id).where(outbox.c.kind == kind, _member(member) == value)
+    rows = await tx.execute(
+        delete(outbox).where(outbox.c.id.in_(entries.limit(limit))).returning(outbox.c.id)
+    )
+    return len(rows.all())
+
+
+async def count_by(
+    tx: Transaction, kind: str, member: str, *, dead: bool, value: str | None = None
+) -> dict[str, int]:
+    """Return how many entries have which text as ``member`` of their payload, or have ``value``.
+
+    It reads all entries of ``kind``, as ``discard``.
+    """
+    found = _member(member)
+    counted = select(found, func.count()).where(outbox.c.kind == kind, _DEAD if dead else _WAITING)
+    if value is not None:
+        counted = counted.where(found == value)
+    rows = await tx.execute(counted.group_by(found))
+    return {row[0]: row[1] for row in rows}
+
+
+def _member(name: str) -> ColumnElement[str]:
+    member: ColumnElement[str] = outbox.c.payload[name].as_string()
+    return member
 
 
 async def _count(tx: Transaction, which: ColumnElement[bool], order: Column[Any]) -> int:

@@ -30,6 +30,7 @@ from authsvc.storage.schema import (
     revocations,
     sessions,
     token_families,
+    webhook_secrets,
 )
 
 LOOK_AGAIN: Final = timedelta(days=7)
@@ -159,6 +160,7 @@ PURGES: Final[Mapping[str, Purge]] = {
     "client_assertions": _purge_expired(client_assertions),
     "idempotency_keys": _purge_expired(idempotency_keys),
     "initial_access_tokens": _purge_expired(initial_access_tokens),
+    "webhook_secrets": _purge_expired(webhook_secrets),
     "login_attempts": _purge_login_attempts,
     "outbox": _purge_dead_entries,
 }

@@ -392,6 +392,32 @@ outbox = Table(
     Index("ix_outbox_failed_at_due_at", "failed_at", "due_at"),
 )
 
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _id(),
+    Column("url", Text, nullable=False),
+    Column("events", _json(), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
+)
+
+webhook_secrets = Table(
+    "webhook_secrets",
+    metadata,
+    _id(),
+    Column(
+        "webhook_id",
+        String(36),
+        ForeignKey("webhooks.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("secret_sealed", LargeBinary, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, index=True),
+)
+
 job_runs = Table(
     "job_runs",
     metadata,

@@ -166,6 +166,7 @@ def test_the_master_key_can_be_rotated(any_cli: Cli) -> None:
         "signing_keys": 8,
         "root_secrets": 1,
         "client_secrets": 0,
+        "webhook_secrets": 0,
     }
     assert set(rotating.json("keys", "rewrap").values()) == {0}
     rotated = any_cli.with_variables(AUTHSVC_MASTER_KEY=OTHER_MASTER_KEY)

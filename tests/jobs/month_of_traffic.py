@@ -7,6 +7,7 @@ from typing import Any
 
 from authsvc.jobs.chain_audit import chain_audit
 from authsvc.jobs.deliver_outbox import deliver_outbox
+from authsvc.jobs.deliver_webhooks import deliver_webhooks
 from authsvc.jobs.purge_unused_clients import purge_unused_clients
 from authsvc.jobs.rotate_keys import rotate_keys
 from authsvc.oauth.initial_access_tokens import issue_initial_access_token
@@ -14,6 +15,7 @@ from authsvc.storage.idempotency_keys import claim_idempotency_key
 from authsvc.storage.schema import metadata
 from tests.client_keys import assertion_parameters, claims_for, public_jwk, sign
 from tests.devices import connect, create_device_client, start
+from tests.event_receiver import change_webhook, create_webhook
 from tests.jobs.table_sizes import clean_up, count_rows
 from tests.provider import ORIGIN, Account, Provider, TestClient
 
@@ -31,6 +33,7 @@ class Month:
     web: TestClient
     machine: TestClient
     device: TestClient
+    webhook_id: str
     held: list[tuple[int, TestClient, str]] = field(default_factory=list)
     sizes: list[dict[str, int]] = field(default_factory=list)
 
@@ -48,7 +51,13 @@ class Month:
     async def _run_jobs(self) -> None:
         server = self.provider.server
         await clean_up(self.provider)
-        for work in (deliver_outbox, purge_unused_clients, chain_audit, rotate_keys):
+        for work in (
+            deliver_outbox,
+            deliver_webhooks,
+            purge_unused_clients,
+            chain_audit,
+            rotate_keys,
+        ):
             await work(server)
 
     async def _serve(self, day: int, step: int) -> None:
@@ -56,6 +65,7 @@ class Month:
         if step % 2 == 0:
             await self._refresh_all(day)
         if step == 0:
+            await change_webhook(self.provider, "rotate_secret", self.webhook_id)
             await self._sign_in(day, person)
             await self._connect_devices(day, person)
         elif step == 1:
@@ -121,6 +131,7 @@ class Month:
 
 async def begin_month(provider: Provider) -> Month:
     """Return a month that has not begun."""
+    issued = await create_webhook(provider, "https://receiver.example/events", "login.*")
     return Month(
         provider,
         people=[await provider.create_user() for _ in range(5)],
@@ -129,4 +140,5 @@ async def begin_month(provider: Provider) -> Month:
             token_endpoint_auth_method="private_key_jwt", jwks={"keys": [public_jwk("ES256")]}
         ),
         device=await create_device_client(provider),
+        webhook_id=issued.webhook.id,
     )

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from authsvc.jobs import deliver_outbox as job
-from authsvc.jobs import scheduler
+from authsvc.jobs import deliver_webhooks, scheduler
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.outbound import OutboundError
 from authsvc.storage.purge import PURGES
+from authsvc.webhooks.messages import WEBHOOK
 from tests.conftest import Backend, OpenProvider
 from tests.jobs.month_of_traffic import DAYS, Month, begin_month
 from tests.provider import Provider
@@ -32,6 +33,7 @@ async def test_every_table_is_flat_over_a_month_of_traffic(
     """Lives are shorter than the defaults, so that they fit into a month several times."""
     monkeypatch.setattr(scheduler, "SCHEDULE", ())
     monkeypatch.setattr(job, "HANDLERS", dict.fromkeys(job.HANDLERS, refuse))
+    monkeypatch.setattr(deliver_webhooks, "WEBHOOK_HANDLERS", {WEBHOOK: refuse})
     backend: Backend = make_backend(name)
     provider: Provider = await open_providers(
         backend,

@@ -41,6 +41,7 @@ class Deliveries:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
+            await asyncio.sleep(0)
             if payload["n"] in self.slow:
                 await self.held.wait()
             if self.error is not None:
@@ -170,6 +171,19 @@ async def test_a_client_that_hangs_has_four_under_way_and_holds_up_no_other(
         await deliver_outbox(quiet.server)
 
     assert sorted(deliveries.attempts) == [*range(60), 100]
+
+
+async def test_a_client_that_is_quick_gets_all_that_waits_for_it_at_once(
+    quiet: Provider, deliveries: Deliveries
+) -> None:
+    put_back = counted("put_back")
+    await add(quiet, *range(100), client_id="the quick one")
+
+    await deliver_outbox(quiet.server)
+
+    assert sorted(deliveries.attempts) == [*range(100)]
+    assert deliveries.most_under_way == 4
+    assert counted("put_back") == put_back
 
 
 async def _not_under_way(provider: Provider) -> list[Any]:

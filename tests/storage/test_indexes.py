@@ -15,10 +15,10 @@ from tests.conftest import Backend, OpenProvider
 from tests.provider import Provider
 
 ROWS = 3_000
-# Read as a whole on purpose: few rows, kept in memory.
+# Read as a whole on purpose: few rows.
 SMALL = frozenset(
     {"job_runs", "roles", "role_permissions", "role_parents", "signing_keys", "registry_versions"}
-    | {"root_secrets", "audit_heads", "alembic_version"}
+    | {"root_secrets", "audit_heads", "alembic_version", "webhooks", "webhook_secrets"}
 )
 _UUID = "lpad(to_hex(n), 8, '0') || '-0000-7000-8000-000000000000'"
 _FILL = {

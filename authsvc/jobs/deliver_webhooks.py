@@ -1,0 +1,28 @@
+"""Webhooks are told: what was noted for them is posted to their receivers.
+
+Apart from the rest of the outbox: receivers that hang hold up no logout notice.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from authsvc.jobs.deliver_outbox import Handler, deliver
+from authsvc.oauth.server import AuthorizationServer
+from authsvc.webhooks.messages import WEBHOOK
+
+_AT_ONCE: Final = 40
+"""Messages under way, and so connections."""
+
+
+async def deliver_webhooks(server: AuthorizationServer) -> None:
+    """Post what is due, as ``deliver_outbox`` does."""
+    await deliver(server, WEBHOOK_HANDLERS, at_once=_AT_ONCE)
+
+
+async def deliver_message(server: AuthorizationServer, payload: Mapping[str, Any]) -> None:
+    """Post one message; raises OutboundError when its receiver has not taken it."""
+    await server.resources.webhook_messages.deliver(payload)
+
+
+WEBHOOK_HANDLERS: Final[Mapping[str, Handler]] = {WEBHOOK: deliver_message}
+"""What delivers an event to a webhook."""
