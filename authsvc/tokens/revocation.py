@@ -9,7 +9,7 @@ Whatever ends a session writes, in that transaction, a notice for each of its cl
 wants one (OpenID Connect Back-Channel Logout §2.5).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from authsvc.clock import Clock
@@ -103,35 +103,51 @@ class Revoker:
 
     async def revoke_user(self, tx: Transaction, user_id: str) -> int:
         """End all of a person: sessions, codes, families, tokens; return the sessions ended."""
+        sessions, _ = await self.revoke_users(tx, [user_id])
+        return sessions
+
+    async def revoke_users(self, tx: Transaction, user_ids: Sequence[str]) -> tuple[int, int]:
+        """End all of several people; return how many sessions and families were ended."""
         now = self._clock.now()
-        # Sessions first: a code or family that is being made holds its session's row, so
-        # this waits for it, and what comes after sees it.
-        sessions = await end_sessions_of_user(tx, user_id, now=now)
-        codes = await void_codes_of_user(tx, user_id, now=now)
-        codes += await void_device_codes_of_user(tx, user_id, now=now)
-        families = await refresh_tokens.revoke_families_of_user(tx, user_id, now=now)
-        await self._list(
-            tx,
-            [
+        listed: list[tuple[Kind, str]] = []
+        ended: dict[str, str] = {}
+        families_ended = 0
+        for user_id in user_ids:
+            # Sessions first: a code or family that is being made holds its session's row, so
+            # this waits for it, and what comes after sees it.
+            sessions = await end_sessions_of_user(tx, user_id, now=now)
+            codes = await void_codes_of_user(tx, user_id, now=now)
+            codes += await void_device_codes_of_user(tx, user_id, now=now)
+            families = await refresh_tokens.revoke_families_of_user(tx, user_id, now=now)
+            listed += [
                 ("user", user_id),
                 *(("family", id_) for id_ in {*codes, *families}),
                 # A verifier elsewhere finds by these what has a pairwise subject.
                 *(("session", id_) for id_ in sessions),
-            ],
-        )
-        await self._notify(tx, dict.fromkeys(sessions, user_id), now)
-        return len(sessions)
+            ]
+            ended |= dict.fromkeys(sessions, user_id)
+            families_ended += len(families)
+        await self._list(tx, listed)
+        await self._notify(tx, ended, now)
+        return len(ended), families_ended
 
     async def revoke_client(self, tx: Transaction, client_id: str) -> int:
         """End all that a client was issued: codes, families, tokens; return the families."""
+        return await self.revoke_clients(tx, [client_id])
+
+    async def revoke_clients(self, tx: Transaction, client_ids: Sequence[str]) -> int:
+        """End all that several clients were issued; return how many families were ended."""
         now = self._clock.now()
-        codes = await void_codes_of_client(tx, client_id, now=now)
-        codes += await void_device_codes_of_client(tx, client_id, now=now)
-        families = await refresh_tokens.revoke_families_of_client(tx, client_id, now=now)
-        await self._list(
-            tx, [("client", client_id), *(("family", id_) for id_ in {*codes, *families})]
-        )
-        return len(families)
+        listed: list[tuple[Kind, str]] = []
+        families_ended = 0
+        for client_id in client_ids:
+            codes = await void_codes_of_client(tx, client_id, now=now)
+            codes += await void_device_codes_of_client(tx, client_id, now=now)
+            families = await refresh_tokens.revoke_families_of_client(tx, client_id, now=now)
+            listed += [("client", client_id), *(("family", id_) for id_ in {*codes, *families})]
+            families_ended += len(families)
+        await self._list(tx, listed)
+        return families_ended
 
     async def _notify(self, tx: Transaction, ended: Mapping[str, str], now: datetime) -> None:
         """Write the notices about sessions that have just ended, each with its person."""
