@@ -6,15 +6,29 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Backend, BackendName, prepare
-from tests.runbooks.installation import Installation, make_programs
+from tests.migrations.previous_release import NEXT, find_commit
+from tests.runbooks.commands import listening
+from tests.runbooks.installation import SOCKET, Installation, make_programs
 from tests.runbooks.owner import Owner
 from tests.servers import PostgresServer, RedisServer, start_redis
 
+# As in tests/migrations: what needs the repository's history is collected where it is there.
+collect_ignore = [] if find_commit() else ["test_upgrade.py"]
+
+
+def pytest_report_header() -> str | None:
+    """Say that something is not tested."""
+    if collect_ignore:
+        return f"the runbook of upgrades is not tested: the history does not reach before {NEXT}"
+    return None
+
 
 @pytest.fixture(scope="session")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of the programs that the document names."""
-    return make_programs(tmp_path_factory.mktemp("programs") / "bin")
+    folder = make_programs(tmp_path_factory.mktemp("programs") / "bin")
+    with listening(folder / SOCKET):
+        yield folder
 
 
 @pytest.fixture(scope="session")

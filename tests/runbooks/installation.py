@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,8 @@ from tests.served import serve
 from tests.server_programs import free_port, postgres_programs, redis_program
 
 ROOT = Path(__file__).parents[2]
+SOCKET = "commands"
+SHIM = Path(__file__).with_name("shim.py")
 SETTINGS = {
     "AUTHSVC_ISSUER": ISSUER,
     "AUTHSVC_RATE_LIMITS": "off",
@@ -38,7 +40,13 @@ def make_programs(folder: Path) -> Path:
     (folder / "redis-cli").symlink_to(redis_program().with_name("redis-cli"))
     (folder / "python3").symlink_to(sys.executable)
     authsvc = folder / "authsvc"
-    authsvc.write_text(f'#!/bin/sh\nexec {sys.executable} -m authsvc "$@"\n')
+    # Sources of another release need a Python of their own.
+    authsvc.write_text(
+        f"""#!/bin/sh
+if [ "$PYTHONPATH" = {ROOT} ]; then exec {sys.executable} -IS {SHIM} "$@"; fi
+exec {sys.executable} -m authsvc "$@"
+"""
+    )
     authsvc.chmod(0o755)
     return folder
 
@@ -73,6 +81,7 @@ class Installation:
         variables = {
             "PATH": f"{self.programs}:/usr/local/bin:/usr/bin:/bin",
             "BACKUP": str(self.backup),
+            "RUNBOOK_COMMANDS": str(self.programs / SOCKET),
             **self.variables,
         }
         if database.hostname is not None:
@@ -89,7 +98,7 @@ class Installation:
         """Follow a runbook, which is to be run as a whole."""
         return follow(heading, self.shell(), self.folder)
 
-    async def start(self, port: int | None = None, **variables: str) -> Replica:
+    async def start(self, port: int | None = None, /, **variables: str) -> Replica:
         """Start a replica, and return when it is ready."""
         port = port or free_port()
         folder = self.folder / f"replica-{port}"
@@ -136,11 +145,18 @@ class Installation:
 
 async def until_well(replica: Replica, **expected: str) -> None:
     """Return when each check of ``/readyz`` says ok, or what is expected of it."""
+
+    async def is_well() -> bool:
+        _, checks = await replica.readiness()
+        return all(status == expected.get(name, "ok") for name, status in checks.items())
+
+    await until(is_well)
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Return when it holds in another process; TimeoutError when it does not come to."""
     async with asyncio.timeout(30):
-        while True:
-            _, checks = await replica.readiness()
-            if all(status == expected.get(name, "ok") for name, status in checks.items()):
-                return
+        while not await holds():  # noqa: ASYNC110  # another process sets no event
             await asyncio.sleep(0.02)
 
 

@@ -27,6 +27,10 @@ class Owner:
         await self._ask(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {self.name}")
         return with_database(with_account(self._url, self.name, self.password), name)
 
+    async def reset_password(self) -> None:
+        """Give it the password again that it was made with."""
+        await self._ask(f"ALTER ROLE {self.name} PASSWORD '{self.password}'")
+
     async def drop(self) -> None:
         """Drop it with every database that it has made."""
         rows = await self._ask(

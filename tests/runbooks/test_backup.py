@@ -1,44 +1,10 @@
 """A backup that is taken while people refresh their tokens is whole."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-
 import pytest
 
-from tests.faults.replica import Replica
-from tests.provider import Account, TestClient
 from tests.runbooks.installation import Installation, with_database
+from tests.runbooks.load import refreshing
 from tests.runbooks.runbook import CommandFailed
-
-
-@dataclass
-class Load:
-    """Refreshes that go on; ``done`` counts them."""
-
-    done: int = 0
-
-
-@asynccontextmanager
-async def refreshing(replica: Replica, client: TestClient, account: Account) -> AsyncIterator[Load]:
-    """Have four families refreshed as fast as it goes until the block ends."""
-    load = Load()
-    tokens = [await replica.sign_in(client, account) for _ in range(4)]
-
-    async def go_on(refresh_token: str) -> None:
-        while True:
-            response = await replica.refresh(client, refresh_token)
-            assert response.status_code == 200, response.text
-            refresh_token = response.json()["refresh_token"]
-            load.done += 1
-
-    tasks = [asyncio.create_task(go_on(token["refresh_token"])) for token in tokens]
-    yield load
-    for task in tasks:
-        assert not task.done()
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def test_a_dump_under_load_is_of_one_moment(installation: Installation) -> None:
