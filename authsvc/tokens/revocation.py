@@ -15,19 +15,19 @@ from datetime import datetime, timedelta
 from authsvc.clock import Clock
 from authsvc.storage import outbox, refresh_tokens
 from authsvc.storage.authorization_codes import (
-    void_codes_of_client,
+    void_codes_of_clients,
     void_codes_of_sessions,
-    void_codes_of_user,
+    void_codes_of_users,
 )
 from authsvc.storage.database import Transaction
 from authsvc.storage.device_codes import (
-    void_device_codes_of_client,
+    void_device_codes_of_clients,
     void_device_codes_of_sessions,
-    void_device_codes_of_user,
+    void_device_codes_of_users,
 )
 from authsvc.storage.revocations import Kind, Revocation, RevocationList
 from authsvc.storage.session_clients import list_backchannel_clients
-from authsvc.storage.sessions import end_expired_sessions, end_session, end_sessions_of_user
+from authsvc.storage.sessions import end_expired_sessions, end_session, end_sessions_of_users
 from authsvc.tokens.logout_token import BACKCHANNEL_LOGOUT
 
 _LEAST_LIFE = timedelta(hours=1)
@@ -109,27 +109,23 @@ class Revoker:
     async def revoke_users(self, tx: Transaction, user_ids: Sequence[str]) -> tuple[int, int]:
         """End all of several people; return how many sessions and families were ended."""
         now = self._clock.now()
-        listed: list[tuple[Kind, str]] = []
-        ended: dict[str, str] = {}
-        families_ended = 0
-        for user_id in user_ids:
-            # Sessions first: a code or family that is being made holds its session's row, so
-            # this waits for it, and what comes after sees it.
-            sessions = await end_sessions_of_user(tx, user_id, now=now)
-            codes = await void_codes_of_user(tx, user_id, now=now)
-            codes += await void_device_codes_of_user(tx, user_id, now=now)
-            families = await refresh_tokens.revoke_families_of_user(tx, user_id, now=now)
-            listed += [
-                ("user", user_id),
+        # Sessions first: a code or family that is being made holds its session's row, so
+        # this waits for it, and what comes after sees it.
+        sessions = await end_sessions_of_users(tx, user_ids, now=now)
+        codes = await void_codes_of_users(tx, user_ids, now=now)
+        codes += await void_device_codes_of_users(tx, user_ids, now=now)
+        families = await refresh_tokens.revoke_families_of_users(tx, user_ids, now=now)
+        await self._list(
+            tx,
+            [
+                *(("user", user_id) for user_id in user_ids),
                 *(("family", id_) for id_ in {*codes, *families}),
                 # A verifier elsewhere finds by these what has a pairwise subject.
                 *(("session", id_) for id_ in sessions),
-            ]
-            ended |= dict.fromkeys(sessions, user_id)
-            families_ended += len(families)
-        await self._list(tx, listed)
-        await self._notify(tx, ended, now)
-        return len(ended), families_ended
+            ],
+        )
+        await self._notify(tx, sessions, now)
+        return len(sessions), len(families)
 
     async def revoke_client(self, tx: Transaction, client_id: str) -> int:
         """End all that a client was issued: codes, families, tokens; return the families."""
@@ -138,16 +134,17 @@ class Revoker:
     async def revoke_clients(self, tx: Transaction, client_ids: Sequence[str]) -> int:
         """End all that several clients were issued; return how many families were ended."""
         now = self._clock.now()
-        listed: list[tuple[Kind, str]] = []
-        families_ended = 0
-        for client_id in client_ids:
-            codes = await void_codes_of_client(tx, client_id, now=now)
-            codes += await void_device_codes_of_client(tx, client_id, now=now)
-            families = await refresh_tokens.revoke_families_of_client(tx, client_id, now=now)
-            listed += [("client", client_id), *(("family", id_) for id_ in {*codes, *families})]
-            families_ended += len(families)
-        await self._list(tx, listed)
-        return families_ended
+        codes = await void_codes_of_clients(tx, client_ids, now=now)
+        codes += await void_device_codes_of_clients(tx, client_ids, now=now)
+        families = await refresh_tokens.revoke_families_of_clients(tx, client_ids, now=now)
+        await self._list(
+            tx,
+            [
+                *(("client", client_id) for client_id in client_ids),
+                *(("family", id_) for id_ in {*codes, *families}),
+            ],
+        )
+        return len(families)
 
     async def _notify(self, tx: Transaction, ended: Mapping[str, str], now: datetime) -> None:
         """Write the notices about sessions that have just ended, each with its person."""

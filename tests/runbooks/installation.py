@@ -92,6 +92,8 @@ class Installation:
                 "PGPASSWORD": unquote(str(database.password)),
                 "PGDATABASE": database.path.removeprefix("/"),
             }
+        if self.backend.redis_url is not None:
+            variables |= redis_variables(self.backend.redis_url)
         return variables
 
     def follow(self, heading: str) -> AbstractContextManager[Steps]:
@@ -130,6 +132,13 @@ class Installation:
         assert replica.served is not None
         await self.stop(replica)
         return await self.start(replica.served.port, **variables)
+
+    async def start_again(self, replica: Replica) -> Replica:
+        """Start a replica that was stopped, at its port, and return when all is well with it."""
+        assert replica.served is not None
+        started = await self.start(replica.served.port)
+        await until_well(started)
+        return started
 
     async def stop_all(self) -> None:
         """End every replica."""
@@ -188,6 +197,17 @@ async def is_let_in(guard: RemoteVerifier, token: str) -> bool:
     except InvalidToken:
         return False
     return True
+
+
+def redis_variables(redis_url: str, prefix: str = "") -> dict[str, str]:
+    """Return how the document names the parts of a URL of Redis."""
+    url = urlsplit(redis_url)
+    return {
+        f"{prefix}REDIS_HOST": str(url.hostname),
+        f"{prefix}REDIS_PORT": str(url.port),
+        "REDIS_DATABASE": url.path.removeprefix("/"),
+        "REDISCLI_AUTH": str(url.password),
+    }
 
 
 def with_database(url: str, name: str) -> str:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from redis import asyncio as redis
@@ -14,7 +13,14 @@ from tests.faults.replica import Replica
 from tests.guarded import ORDERS
 from tests.provider import TestClient
 from tests.runbooks.belongings import make_people
-from tests.runbooks.installation import Installation, guarding, is_let_in, until, until_well
+from tests.runbooks.installation import (
+    Installation,
+    guarding,
+    is_let_in,
+    redis_variables,
+    until,
+    until_well,
+)
 from tests.runbooks.owner import Owner
 from tests.servers import RedisServer
 
@@ -63,17 +69,6 @@ class Revoked:
             assert (await replica.introspect(self._client, good))["active"]
 
 
-def variables_for(server: RedisServer, prefix: str = "") -> dict[str, str]:
-    """Return how the document names a server."""
-    url = urlsplit(server.url)
-    return {
-        f"{prefix}REDIS_HOST": str(url.hostname),
-        f"{prefix}REDIS_PORT": str(url.port),
-        "REDIS_DATABASE": url.path.removeprefix("/"),
-        "REDISCLI_AUTH": str(url.password),
-    }
-
-
 def address_of(replica: Replica) -> str:
     """Return where the replica answers."""
     assert replica.served is not None
@@ -114,7 +109,7 @@ async def test_what_was_revoked_stays_so_while_redis_is_away_and_after_it_was_em
         server.flush()
         await revoked.check()
         await until_whole(server)
-        whole, entries, *doctor = (await steps.run(**variables_for(server))).splitlines()
+        whole, entries, *doctor = (await steps.run()).splitlines()
     assert (whole, int(entries)) == ("1", len(revoked.tokens))
     assert any("Redis" in line or "redis" in line for line in doctor)
     async with guarding(replicas[0], server.url) as guard:
@@ -125,7 +120,7 @@ async def test_what_was_revoked_stays_so_while_redis_is_away_and_after_it_was_em
 async def test_what_was_revoked_stays_so_while_redis_is_replaced(
     installation: Installation, own_redis: list[RedisServer]
 ) -> None:
-    old, new = own_redis
+    new = own_redis[1]
     async with installation.operator() as operator:
         people = await make_people(operator)
     replicas = await installation.start_two()
@@ -133,7 +128,7 @@ async def test_what_was_revoked_stays_so_while_redis_is_replaced(
     await revoked.add()
 
     with installation.follow("Redis is replaced by another") as steps:
-        await steps.run(**variables_for(old))
+        await steps.run()
         await revoked.add()
         for number, replica in enumerate(list(replicas)):
             replicas[number] = await installation.restart(replica, AUTHSVC_REDIS_URL=new.url)
@@ -141,7 +136,7 @@ async def test_what_was_revoked_stays_so_while_redis_is_replaced(
         for replica in replicas:
             await until_well(replica)
         await until_whole(new)
-        said = await steps.run(**variables_for(new, "NEW_"), AUTHSVC_REDIS_URL=new.url)
+        said = await steps.run(**redis_variables(new.url, "NEW_"), AUTHSVC_REDIS_URL=new.url)
     assert said.startswith("1\n")
     await revoked.check()
     async with guarding(replicas[0], new.url) as guard:

@@ -12,7 +12,7 @@ from tests.faults.replica import Replica
 from tests.guarded import ORDERS
 from tests.provider import ORIGIN
 from tests.runbooks.belongings import Belongings, People, is_signed_in, make_people
-from tests.runbooks.installation import Installation, guarding, is_let_in, until_well
+from tests.runbooks.installation import Installation, guarding, is_let_in
 from tests.runbooks.runbook import CommandFailed
 
 
@@ -88,27 +88,43 @@ async def test_a_restored_postgresql_accepts_nothing_of_before(installation: Ins
         ]
         for guard in guards:
             assert await is_let_in(guard, held.access["carol's"])
-        guards_stack = services.pop_all()
+        running = services.pop_all()
 
-    async with guards_stack:
+    async with running:
         with installation.follow("Restore PostgreSQL") as steps:
             await steps.run()
             with pytest.raises(CommandFailed, match="being accessed by other users"):
                 await steps.run()
             await installation.stop_all()
             await steps.run()
-        await finish_restore(installation)
-        lost = json.loads((installation.backup / "lost-events.json").read_text())
-        assert {"user.disabled", "user.created", "client.created"} <= {e["event"] for e in lost}
+            await finish_restore(installation)
+            lost = json.loads((installation.backup / "lost-events.json").read_text())
+            assert {"user.disabled", "client.created"} <= {event["event"] for event in lost}
+            replicas = [await installation.start_again(replica) for replica in replicas]
+            await check_it_is_over(replicas[1], people, held, guards)
+            refused = await replicas[0].token(late, grant_type="client_credentials")
+            assert refused.status_code == 401
 
-        again = [
-            await installation.start(replica.served.port) for replica in replicas if replica.served
-        ]
-        for replica in again:
-            await until_well(replica)
-        await check_it_is_over(again[1], people, held, guards)
-        refused = await again[0].token(late, grant_type="client_credentials")
-        assert refused.status_code == 401
+            renewed = Belongings()
+            await renewed.sign_in(replicas[0], "renewed", people.app, people.ada)
+            await installation.stop_all()
+            await steps.run()
+            replica = await installation.start_again(replicas[0])
+            await check_the_old_database_counts(replica, held, renewed, guards)
+
+
+async def check_the_old_database_counts(
+    replica: Replica, held: Belongings, renewed: Belongings, guards: list[RemoteVerifier]
+) -> None:
+    """Check that after the way back all is as if nothing had been restored."""
+    good = await held.find_good(replica, guards)
+    assert {"refresh: kept", "session: kept", "refresh: carol's"} <= good
+    over = {f"{kind}: revoked later" for kind in ("introspection", "guard 0", "guard 1", "refresh")}
+    assert not good & {*over, "refresh: spent later", "session: logged out later"}
+    assert await renewed.find_good(replica, guards) == set()
+    response = await replica.refresh(*held.refresh["carol's"])
+    for guard in guards:
+        assert await is_let_in(guard, response.json()["access_token"])
 
 
 async def test_a_restored_sqlite_accepts_nothing_of_before_under_a_later_master_key(
