@@ -1,6 +1,6 @@
 """``authsvc tokens``: look into one, take some back."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +14,7 @@ from authsvc.storage.database import Transaction
 from authsvc.storage.refresh_tokens import find_refresh_token, revoke_families_of_session
 from authsvc.storage.users import get_user
 from authsvc.tokens.access_token import verify_access_token
+from authsvc.tokens.everything import revoke_everything
 from authsvc.tokens.opaque import MAX_LENGTH
 
 app = typer.Typer(help="Tokens: look into one, take some back.")
@@ -36,6 +37,14 @@ ClientOption = Annotated[
 ]
 SessionOption = Annotated[
     str | None, typer.Option(metavar="ID", help="All that came of this browser session.")
+]
+EverythingOption = Annotated[
+    bool,
+    typer.Option(
+        "--everything",
+        help="All of everybody: every session, code, refresh token, access token and initial "
+        "access token. Safe to interrupt and to repeat.",
+    ),
 ]
 
 
@@ -72,17 +81,23 @@ def revoke(
     user: UserOption = None,
     client: ClientOption = None,
     session: SessionOption = None,
+    everything: EverythingOption = False,
     as_json: AsJson = False,
 ) -> None:
     """Take tokens back.
 
-    Name one of --token, --user, --client and --session.
+    Name one of --token, --user, --client, --session and --everything.
     """
-    if sum(selector is not None for selector in (token, user, client, session)) != 1:
-        raise typer.BadParameter("name one of --token, --user, --client and --session")
+    named = sum(selector is not None for selector in (token, user, client, session))
+    if named + everything != 1:
+        raise typer.BadParameter(
+            "name one of --token, --user, --client, --session and --everything"
+        )
     text = read_token(token) if token is not None else ""
 
     async def work(operation: Operation) -> Outcome:
+        if everything:
+            return await _revoke_everything(operation)
         async with operation.database.transaction() as tx:
             if user is not None:
                 return await _revoke_user(operation, tx, user)
@@ -133,6 +148,23 @@ async def _revoke_session(operation: Operation, tx: Transaction, session_id: str
     return Outcome(
         {"revoked": "session", "session": session_id, "user": user_id, "families": ended},
         f"The session {session_id} has ended with all its tokens; {ended} refresh families ended.",
+    )
+
+
+async def _revoke_everything(operation: Operation) -> Outcome:
+    resources = operation.resources
+    ended = await revoke_everything(
+        operation.database,
+        resources.revoker,
+        resources.audit,
+        resources.clock,
+        operation.origin,
+    )
+    return Outcome(
+        {"revoked": "everything", **asdict(ended)},
+        f"Every token of {ended.clients} clients is revoked. {ended.people} people were signed "
+        f"in; {ended.sessions} sessions and {ended.families} refresh families ended, and "
+        f"{ended.initial_access_tokens} initial access tokens.",
     )
 
 

@@ -120,14 +120,18 @@ async def find_consumed_code(tx: Transaction, code_hash: bytes) -> tuple[str, st
     return None if row is None else (row[0], row[1])
 
 
-async def void_codes_of_user(tx: Transaction, user_id: str, *, now: datetime) -> list[str]:
-    """Let the person's codes expire; return the identifiers of all recent ones."""
-    return await _void(tx, authorization_codes.c.user_id == user_id, now)
+async def void_codes_of_users(
+    tx: Transaction, user_ids: Sequence[str], *, now: datetime
+) -> list[str]:
+    """Let the people's codes expire; return the identifiers of all recent ones."""
+    return await _void(tx, authorization_codes.c.user_id.in_(user_ids), now)
 
 
-async def void_codes_of_client(tx: Transaction, client_id: str, *, now: datetime) -> list[str]:
-    """Let the client's codes expire; return the identifiers of all recent ones."""
-    return await _void(tx, authorization_codes.c.client_id == client_id, now)
+async def void_codes_of_clients(
+    tx: Transaction, client_ids: Sequence[str], *, now: datetime
+) -> list[str]:
+    """Let the clients' codes expire; return the identifiers of all recent ones."""
+    return await _void(tx, authorization_codes.c.client_id.in_(client_ids), now)
 
 
 async def void_codes_of_sessions(

@@ -93,10 +93,15 @@ async def lock_client(tx: Transaction, client_id: str) -> None:
 
 async def list_clients(tx: Transaction, *, after: str | None, limit: int) -> list[ClientRow]:
     """Return up to ``limit`` clients by identifier, from the one after ``after`` on."""
+    return await _read(tx, await list_client_ids(tx, after=after, limit=limit))
+
+
+async def list_client_ids(tx: Transaction, *, after: str | None, limit: int) -> list[str]:
+    """Return up to ``limit`` identifiers in order, from the one after ``after`` on."""
     statement = select(clients.c.client_id).order_by(clients.c.client_id).limit(limit)
     if after is not None:
         statement = statement.where(clients.c.client_id > after)
-    return await _read(tx, list((await tx.execute(statement)).scalars()))
+    return list((await tx.execute(statement)).scalars())
 
 
 async def update_client(

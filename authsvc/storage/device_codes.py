@@ -188,16 +188,18 @@ async def note_poll(tx: Transaction, code: DeviceCode, *, now: datetime, penalty
     return False
 
 
-async def void_device_codes_of_user(tx: Transaction, user_id: str, *, now: datetime) -> list[str]:
-    """Let the codes the person approved expire; return the identifiers of all recent ones."""
-    return await _void(tx, _CODE.user_id == user_id, now)
-
-
-async def void_device_codes_of_client(
-    tx: Transaction, client_id: str, *, now: datetime
+async def void_device_codes_of_users(
+    tx: Transaction, user_ids: Sequence[str], *, now: datetime
 ) -> list[str]:
-    """Let the client's codes expire; return the identifiers of all recent ones."""
-    return await _void(tx, _CODE.client_id == client_id, now)
+    """Let the codes the people approved expire; return the identifiers of all recent ones."""
+    return await _void(tx, _CODE.user_id.in_(user_ids), now)
+
+
+async def void_device_codes_of_clients(
+    tx: Transaction, client_ids: Sequence[str], *, now: datetime
+) -> list[str]:
+    """Let the clients' codes expire; return the identifiers of all recent ones."""
+    return await _void(tx, _CODE.client_id.in_(client_ids), now)
 
 
 async def void_device_codes_of_sessions(

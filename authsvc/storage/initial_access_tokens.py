@@ -73,3 +73,9 @@ async def delete_initial_access_token(tx: Transaction, token_id: str) -> bool:
         .returning(initial_access_tokens.c.id)
     )
     return rows.first() is not None
+
+
+async def delete_initial_access_tokens(tx: Transaction) -> int:
+    """Delete every token; return how many there were."""
+    deleted = await tx.execute(delete(initial_access_tokens))
+    return deleted.rowcount

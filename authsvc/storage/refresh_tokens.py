@@ -159,14 +159,18 @@ async def revoke_family(tx: Transaction, family_id: str, *, now: datetime) -> bo
     return bool(await _revoke(tx, token_families.c.id == family_id, now=now))
 
 
-async def revoke_families_of_user(tx: Transaction, user_id: str, *, now: datetime) -> list[str]:
-    """End every family of the person and return their identifiers."""
-    return await _revoke(tx, token_families.c.user_id == user_id, now=now)
+async def revoke_families_of_users(
+    tx: Transaction, user_ids: Sequence[str], *, now: datetime
+) -> list[str]:
+    """End every family of the people and return their identifiers."""
+    return await _revoke(tx, token_families.c.user_id.in_(user_ids), now=now)
 
 
-async def revoke_families_of_client(tx: Transaction, client_id: str, *, now: datetime) -> list[str]:
-    """End every family of the client and return their identifiers."""
-    return await _revoke(tx, token_families.c.client_id == client_id, now=now)
+async def revoke_families_of_clients(
+    tx: Transaction, client_ids: Sequence[str], *, now: datetime
+) -> list[str]:
+    """End every family of the clients and return their identifiers."""
+    return await _revoke(tx, token_families.c.client_id.in_(client_ids), now=now)
 
 
 async def revoke_families_of_session(

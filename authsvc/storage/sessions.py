@@ -187,15 +187,17 @@ async def end_session(tx: Transaction, session_id: str, *, now: datetime) -> str
     return user_id
 
 
-async def end_sessions_of_user(tx: Transaction, user_id: str, *, now: datetime) -> list[str]:
-    """End every session of the person and return their identifiers."""
+async def end_sessions_of_users(
+    tx: Transaction, user_ids: Sequence[str], *, now: datetime
+) -> dict[str, str]:
+    """End every session of the people and return whose each was, by identifier."""
     rows = await tx.execute(
         update(sessions)
-        .where(sessions.c.user_id == user_id, sessions.c.ended_at.is_(None))
+        .where(sessions.c.user_id.in_(user_ids), sessions.c.ended_at.is_(None))
         .values(ended_at=now)
-        .returning(sessions.c.id)
+        .returning(sessions.c.id, sessions.c.user_id)
     )
-    return list(rows.scalars())
+    return {row.id: row.user_id for row in rows}
 
 
 async def end_expired_sessions(

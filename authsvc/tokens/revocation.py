@@ -9,25 +9,25 @@ Whatever ends a session writes, in that transaction, a notice for each of its cl
 wants one (OpenID Connect Back-Channel Logout §2.5).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from authsvc.clock import Clock
 from authsvc.storage import outbox, refresh_tokens
 from authsvc.storage.authorization_codes import (
-    void_codes_of_client,
+    void_codes_of_clients,
     void_codes_of_sessions,
-    void_codes_of_user,
+    void_codes_of_users,
 )
 from authsvc.storage.database import Transaction
 from authsvc.storage.device_codes import (
-    void_device_codes_of_client,
+    void_device_codes_of_clients,
     void_device_codes_of_sessions,
-    void_device_codes_of_user,
+    void_device_codes_of_users,
 )
 from authsvc.storage.revocations import Kind, Revocation, RevocationList
 from authsvc.storage.session_clients import list_backchannel_clients
-from authsvc.storage.sessions import end_expired_sessions, end_session, end_sessions_of_user
+from authsvc.storage.sessions import end_expired_sessions, end_session, end_sessions_of_users
 from authsvc.tokens.logout_token import BACKCHANNEL_LOGOUT
 
 _LEAST_LIFE = timedelta(hours=1)
@@ -103,33 +103,46 @@ class Revoker:
 
     async def revoke_user(self, tx: Transaction, user_id: str) -> int:
         """End all of a person: sessions, codes, families, tokens; return the sessions ended."""
+        sessions, _ = await self.revoke_users(tx, [user_id])
+        return sessions
+
+    async def revoke_users(self, tx: Transaction, user_ids: Sequence[str]) -> tuple[int, int]:
+        """End all of several people; return how many sessions and families were ended."""
         now = self._clock.now()
         # Sessions first: a code or family that is being made holds its session's row, so
         # this waits for it, and what comes after sees it.
-        sessions = await end_sessions_of_user(tx, user_id, now=now)
-        codes = await void_codes_of_user(tx, user_id, now=now)
-        codes += await void_device_codes_of_user(tx, user_id, now=now)
-        families = await refresh_tokens.revoke_families_of_user(tx, user_id, now=now)
+        sessions = await end_sessions_of_users(tx, user_ids, now=now)
+        codes = await void_codes_of_users(tx, user_ids, now=now)
+        codes += await void_device_codes_of_users(tx, user_ids, now=now)
+        families = await refresh_tokens.revoke_families_of_users(tx, user_ids, now=now)
         await self._list(
             tx,
             [
-                ("user", user_id),
+                *(("user", user_id) for user_id in user_ids),
                 *(("family", id_) for id_ in {*codes, *families}),
                 # A verifier elsewhere finds by these what has a pairwise subject.
                 *(("session", id_) for id_ in sessions),
             ],
         )
-        await self._notify(tx, dict.fromkeys(sessions, user_id), now)
-        return len(sessions)
+        await self._notify(tx, sessions, now)
+        return len(sessions), len(families)
 
     async def revoke_client(self, tx: Transaction, client_id: str) -> int:
         """End all that a client was issued: codes, families, tokens; return the families."""
+        return await self.revoke_clients(tx, [client_id])
+
+    async def revoke_clients(self, tx: Transaction, client_ids: Sequence[str]) -> int:
+        """End all that several clients were issued; return how many families were ended."""
         now = self._clock.now()
-        codes = await void_codes_of_client(tx, client_id, now=now)
-        codes += await void_device_codes_of_client(tx, client_id, now=now)
-        families = await refresh_tokens.revoke_families_of_client(tx, client_id, now=now)
+        codes = await void_codes_of_clients(tx, client_ids, now=now)
+        codes += await void_device_codes_of_clients(tx, client_ids, now=now)
+        families = await refresh_tokens.revoke_families_of_clients(tx, client_ids, now=now)
         await self._list(
-            tx, [("client", client_id), *(("family", id_) for id_ in {*codes, *families})]
+            tx,
+            [
+                *(("client", client_id) for client_id in client_ids),
+                *(("family", id_) for id_ in {*codes, *families}),
+            ],
         )
         return len(families)
 

@@ -41,6 +41,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "schema.upgraded": "the database was migrated",
     "session.ended": "a session ended: logout, an administrator, another sign-in",
     "session.revoked": "an operator ended a session and its tokens",
+    "tokens.everything_revoked": "all that was ever issued was taken back, after a restore",
     "user.created": "a person was added",
     "user.deleted": "a person was deleted",
     "user.disabled": "a person may sign in no more",

@@ -87,8 +87,28 @@ def test_all_of_a_user_a_client_or_a_session_can_be_revoked(scene: Scene, select
     assert scene.inspect(scene.issued.refresh_token)["active"] is False
 
 
+def test_everything_can_be_revoked(scene: Scene) -> None:
+    scene.cli.json("clients", "initial-access-token")
+    revoked = {
+        "revoked": "everything", "people": 1, "clients": 1, "sessions": 1, "families": 1,
+        "initial_access_tokens": 1,
+    }  # fmt: skip
+    nothing = dict.fromkeys(("people", "sessions", "families", "initial_access_tokens"), 0)
+
+    assert scene.cli.json("tokens", "revoke", "--everything") == revoked
+    assert scene.inspect(scene.issued.access_token)["active"] is False
+    assert scene.inspect(scene.issued.refresh_token)["active"] is False
+    assert scene.cli.json("tokens", "revoke", "--everything") == {**revoked, **nothing}
+    said = scene.cli.run("tokens", "revoke", "--everything").output
+    assert said.startswith("Every token of 1 clients is revoked. 0 people were signed in;")
+    events = scene.cli.json("audit", "list", "--event", "tokens.everything_revoked")
+    assert len(events) == 3
+    assert events[0]["actor"].startswith("cli:")
+
+
 def test_exactly_one_selector_is_wanted(cli: Cli) -> None:
     cli.run("tokens", "revoke").refusal(2)
+    cli.run("tokens", "revoke", "--everything", "--client", "web").refusal(2)
     cli.run("tokens", "revoke", "--user", "ada", "--client", "web").refusal(2)
 
 

@@ -29,7 +29,8 @@ class _ToPort(httpx.AsyncBaseTransport):
         await self._transport.aclose()
 
 
-def _client(settings: Settings, port: int) -> httpx.AsyncClient:
+def client_at(settings: Settings, port: int) -> httpx.AsyncClient:
+    """Return a client that reaches the issuer at one replica."""
     return httpx.AsyncClient(
         transport=_ToPort(port), base_url=settings.issuer, timeout=httpx.Timeout(_PATIENCE)
     )
@@ -44,13 +45,13 @@ class Replica(Provider):
     @classmethod
     def of(cls, served: Served, settings: Settings) -> "Replica":
         """Return the replica that ``served`` runs."""
-        http = _client(settings, served.port)
+        http = client_at(settings, served.port)
         return cls(None, settings, MovableClock(), http, served=served)
 
     def browser(self) -> Browser:
         """Return a fresh browser that reaches this replica."""
         assert self.served is not None
-        browser = Browser(_client(self.settings, self.served.port))
+        browser = Browser(client_at(self.settings, self.served.port))
         self._browsers.append(browser)
         return browser
 

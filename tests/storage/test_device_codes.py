@@ -14,9 +14,9 @@ from authsvc.storage.device_codes import (
     find_unanswered_code,
     note_poll,
     save_device_code,
-    void_device_codes_of_client,
+    void_device_codes_of_clients,
     void_device_codes_of_sessions,
-    void_device_codes_of_user,
+    void_device_codes_of_users,
 )
 from authsvc.storage.identifiers import new_id
 from authsvc.storage.revocations import Kind
@@ -170,8 +170,8 @@ async def test_whoever_ends_a_session_a_person_or_a_client_ends_their_codes(
             spent.id,
         }
         # What has expired is found no more, what is spent still names its family.
-        assert await void_device_codes_of_user(tx, account.id, now=NOW) == [spent.id]
-        assert set(await void_device_codes_of_client(tx, client.client_id, now=NOW)) == {
+        assert await void_device_codes_of_users(tx, [account.id], now=NOW) == [spent.id]
+        assert set(await void_device_codes_of_clients(tx, [client.client_id], now=NOW)) == {
             pending.id,
             spent.id,
         }

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from authsvc.storage.schema import revocations
+from authsvc.tokens.everything import Ended, revoke_everything
 from tests.browser import Browser
 from tests.conftest import Backend, BackendName, OpenProvider
 from tests.provider import ORIGIN, Account, Provider, TestClient, claims_of
@@ -130,6 +131,14 @@ async def _revoke_client(town: Town) -> None:
         await resources.revoker.revoke_client(tx, town.clients["c2"].client_id)
 
 
+async def _revoke_everything(town: Town) -> None:
+    resources = town.provider.resources
+    ended = await revoke_everything(
+        resources.database, resources.revoker, resources.audit, resources.clock, ORIGIN
+    )
+    assert ended == Ended(people=2, clients=2, sessions=4, families=8)
+
+
 async def _delete_client(town: Town) -> None:
     server = town.provider.server
     async with server.resources.database.transaction() as tx:
@@ -158,6 +167,11 @@ TABLE: dict[str, tuple[Callable[[Town], Awaitable[None]], Hit, Hit]] = {
         _revoke_client,
         lambda town: town.named("c2"),
         lambda town: town.named("c2") & town.of_people(),
+    ),
+    "everything is everything": (
+        _revoke_everything,
+        lambda town: set(town.tokens),
+        lambda town: town.of_people(),
     ),
 }
 
@@ -192,7 +206,7 @@ async def test_a_client_may_revoke_its_own_tokens_alone(town: Town) -> None:
     assert await town.refreshing() == town.of_people()
 
 
-@pytest.mark.parametrize("revoke", [_revoke_user, _revoke_client])
+@pytest.mark.parametrize("revoke", [_revoke_user, _revoke_client, _revoke_everything])
 async def test_what_is_issued_after_a_revocation_is_good_in_the_same_second_too(
     town: Town, revoke: Callable[[Town], Awaitable[None]]
 ) -> None:
