@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from authsvc.access.administration import ROLES_REGISTRY, RoleAdministration
 from authsvc.access.role_graph import RoleGraph
@@ -15,6 +16,7 @@ from authsvc.config import MASTER_KEY_PATH, ConfigError, Settings
 from authsvc.identity.browser_sessions import BrowserSessions
 from authsvc.identity.known_devices import KnownDevices
 from authsvc.identity.login import Login
+from authsvc.identity.mail_notices import MailNotices
 from authsvc.identity.passwords import PasswordHashes
 from authsvc.identity.people import People
 from authsvc.identity.throttle import LoginLimits, LoginThrottle
@@ -26,6 +28,7 @@ from authsvc.master_key import (
     read_or_create_master_key,
 )
 from authsvc.outbound import Outbound
+from authsvc.outbound.mail_server import MailServer
 from authsvc.signing.audit_checkpoints import AuditCheckpoints
 from authsvc.signing.audit_verification import AuditVerifier
 from authsvc.signing.keyring import Keyring, load_keyring
@@ -73,6 +76,7 @@ class Resources:
     login_throttle: LoginThrottle
     people: People
     outbound: Outbound
+    mail_server: MailServer | None
 
 
 def load_master_keys(settings: Settings) -> MasterKeys:
@@ -218,8 +222,11 @@ def _wire(
             clock,
         ),
         login_throttle=login_throttle,
-        people=People(hashes, revoker, audit, clock),
+        people=People(
+            hashes, revoker, MailNotices(clock, enabled=settings.mail is not None), audit, clock
+        ),
         outbound=outbound,
+        mail_server=open_mail_server(settings),
     )
 
 
@@ -233,6 +240,20 @@ def _open_outbound(settings: Settings, clock: Clock) -> Outbound:
         )
     except ValueError as error:
         raise ConfigError(f"AUTHSVC_OUTBOUND_CA_FILE can not be used: {error}") from error
+
+
+def open_mail_server(settings: Settings) -> MailServer | None:
+    """Return the mail server, to which nothing is connected yet; None where none is set.
+
+    Raises ValueError when the file of CA certificates can not be read.
+    """
+    if settings.mail is None:
+        return None
+    server, sender = settings.mail
+    greeting = urlsplit(settings.issuer).hostname or ""
+    if ":" in greeting:  # an IPv6 literal (RFC 5321 §4.1.3)
+        greeting = f"[IPv6:{greeting}]"
+    return MailServer(server, sender, greeting=greeting, ca_file=settings.outbound_ca_file)
 
 
 def _login_limits(settings: Settings) -> LoginLimits:

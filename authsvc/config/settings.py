@@ -8,6 +8,7 @@ from pydantic import SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.sources import PydanticBaseSettingsSource
 
+from authsvc.config.mail import MailSender, SmtpServer, parse_mail_sender, parse_smtp_url
 from authsvc.config.values import (
     ExistingFile,
     Names,
@@ -135,6 +136,14 @@ class Settings(BaseSettings):
     )
     outbound_ca_file: ExistingFile | None = setting(None, "extra CA bundle for outbound requests")
     outbound_timeout: PositiveSeconds = setting(5, "longest time an outbound request may take")
+    smtp_url: SecretStr | None = setting(
+        None,
+        "mail server: `smtp://USER:PASSWORD@HOST:587` (STARTTLS), `smtps://…:465` (TLS), "
+        "`smtp://HOST:25?starttls=off` (neither TLS nor a password); unset: no mail",
+    )
+    mail_from: str | None = setting(
+        None, "whom mail comes from: `login@example.com` or `Example <login@example.com>`"
+    )
     trusted_proxies: Networks = setting(
         "127.0.0.0/8,::1/128",
         "whose `X-Forwarded-For`, or without it `Forwarded`, is believed: addresses or networks",
@@ -238,9 +247,25 @@ class Settings(BaseSettings):
             raise ValueError("redis://, rediss://, redis+sentinel:// or redis+cluster:// and hosts")
         return value
 
+    @field_validator("smtp_url")
+    @classmethod
+    def _check_smtp_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_smtp_url(value.get_secret_value())
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _check_mail_from(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_mail_sender(value)
+        return value
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         problems = self._find_development_defaults() if self.env == "production" else []
+        if (self.smtp_url is None) != (self.mail_from is None):
+            problems.append(f"{PREFIX}SMTP_URL and {PREFIX}MAIL_FROM must be set together")
         longest = max(self.access_token_ttl, self.id_token_ttl)
         if self.key_retired_ttl < longest:
             problems.append(
@@ -268,6 +293,13 @@ class Settings(BaseSettings):
     def secure(self) -> bool:
         """Whether people reach the service over TLS, so that cookies are ``Secure``."""
         return self.issuer.startswith("https://")
+
+    @property
+    def mail(self) -> tuple[SmtpServer, MailSender] | None:
+        """The mail server and whom mail comes from; None where no mail is sent."""
+        if self.smtp_url is None or self.mail_from is None:
+            return None
+        return parse_smtp_url(self.smtp_url.get_secret_value()), parse_mail_sender(self.mail_from)
 
     @property
     def base_path(self) -> str:

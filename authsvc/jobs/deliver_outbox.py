@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -48,15 +48,25 @@ async def deliver_outbox(server: AuthorizationServer) -> None:
     Up to 40 at once, of them 4 to one client, and as soon as one is done the next. Told to
     stop, or after half a minute, it finishes what is under way and begins nothing new.
     """
+    await deliver(server, HANDLERS, at_once=_AT_ONCE)
+
+
+async def deliver(
+    server: AuthorizationServer, handlers: Mapping[str, Handler], *, at_once: int
+) -> None:
+    """Deliver as ``deliver_outbox`` does, but only what ``handlers`` are for."""
     under_way: set[asyncio.Task[None]] = set()
     receivers = _Receivers()
     ends_at = time.monotonic() + RUN_SECONDS
     try:
         while True:
             is_over = is_stopping() or time.monotonic() >= ends_at
-            entries = [] if is_over else await _claim(server, _AT_ONCE - len(under_way))
+            entries = (
+                [] if is_over else await _claim(server, handlers.keys(), at_once - len(under_way))
+            )
             under_way |= {
-                asyncio.create_task(_deliver(server, entry, receivers)) for entry in entries
+                asyncio.create_task(_deliver(server, handlers[entry.kind], entry, receivers))
+                for entry in entries
             }
             if not under_way:
                 return
@@ -83,16 +93,16 @@ def _spread(delay: timedelta) -> timedelta:
     return delay * random.uniform(0.5, 1)  # noqa: S311  # spreads load, guards nothing
 
 
-async def _claim(server: AuthorizationServer, limit: int) -> list[OutboxEntry]:
+async def _claim(
+    server: AuthorizationServer, kinds: Collection[str], limit: int
+) -> list[OutboxEntry]:
     if limit <= 0:
         return []
     resources = server.resources
-    # Longer than a delivery takes, which fetches a client's keys and posts.
+    # Longer than a delivery takes, which fetches a client's keys and posts, or hands in mail.
     lease = 2 * resources.settings.outbound_timeout + _LEASE_MARGIN
     async with resources.database.transaction() as tx:
-        return await outbox.claim(
-            tx, HANDLERS.keys(), now=resources.clock.now(), lease=lease, limit=limit
-        )
+        return await outbox.claim(tx, kinds, now=resources.clock.now(), lease=lease, limit=limit)
 
 
 class _Receivers:
@@ -124,7 +134,9 @@ class _Receivers:
         return min(_PUT_BACK * rounds, _LONGEST_PUT_BACK)
 
 
-async def _deliver(server: AuthorizationServer, entry: OutboxEntry, receivers: _Receivers) -> None:
+async def _deliver(
+    server: AuthorizationServer, handler: Handler, entry: OutboxEntry, receivers: _Receivers
+) -> None:
     """Deliver one entry, in no transaction, and then note what became of it."""
     receiver = entry.receiver
     try:
@@ -132,7 +144,7 @@ async def _deliver(server: AuthorizationServer, entry: OutboxEntry, receivers: _
             outcome = await _put_back(server, entry, receivers.find_delay(receiver))
         else:
             try:
-                error = await _attempt(server, entry)
+                error = await _attempt(server, handler, entry)
             finally:
                 receivers.end(receiver)
             outcome = await _note(server, entry, error)
@@ -142,13 +154,15 @@ async def _deliver(server: AuthorizationServer, entry: OutboxEntry, receivers: _
     OUTBOX_ENTRIES.labels(entry.kind, outcome).inc()
 
 
-async def _attempt(server: AuthorizationServer, entry: OutboxEntry) -> OutboundError | None:
+async def _attempt(
+    server: AuthorizationServer, handler: Handler, entry: OutboxEntry
+) -> OutboundError | None:
     """Return why the delivery failed, None if it did not."""
     if entry.attempts > MAX_ATTEMPTS:
         # Whoever had the last attempt never came back, perhaps because of it.
         return OutboundError("no attempt came to an end", temporary=False)
     try:
-        await HANDLERS[entry.kind](server, entry.payload)
+        await handler(server, entry.payload)
     except OutboundError as error:
         return error
     except Exception as error:
