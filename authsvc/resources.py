@@ -17,6 +17,7 @@ from authsvc.identity.browser_sessions import BrowserSessions
 from authsvc.identity.known_devices import KnownDevices
 from authsvc.identity.login import Login
 from authsvc.identity.mail_notices import MailNotices
+from authsvc.identity.password_resets import PasswordResets
 from authsvc.identity.passwords import PasswordHashes
 from authsvc.identity.people import People
 from authsvc.identity.throttle import LoginLimits, LoginThrottle
@@ -75,6 +76,7 @@ class Resources:
     login: Login
     login_throttle: LoginThrottle
     people: People
+    password_resets: PasswordResets
     outbound: Outbound
     mail_server: MailServer | None
 
@@ -167,6 +169,8 @@ def _wire(
         workers=settings.argon2_workers,
         queue=settings.argon2_queue,
     )
+    notices = MailNotices(clock, enabled=settings.mail is not None)
+    people = People(hashes, revoker, notices, audit, clock)
 
     async def read_keyring(tx: Transaction) -> Keyring:
         return await load_keyring(tx, master_keys)
@@ -222,8 +226,16 @@ def _wire(
             clock,
         ),
         login_throttle=login_throttle,
-        people=People(
-            hashes, revoker, MailNotices(clock, enabled=settings.mail is not None), audit, clock
+        people=people,
+        password_resets=PasswordResets(
+            database,
+            root,
+            opaque_hash,
+            login_throttle,
+            people,
+            audit,
+            clock,
+            ttl=settings.password_reset_ttl,
         ),
         outbound=outbound,
         mail_server=open_mail_server(settings),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from pydantic import SecretStr
 
 from tests.web_certificates import CertificateAuthority
 
@@ -69,6 +70,14 @@ class MailCatcher:
         scheme = "smtps" if self.security == "tls" else "smtp"
         query = "?starttls=off" if self.security == "off" else ""
         return f"{scheme}://{user + '@' if user else ''}{host}:{self.port}{query}"
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of a provider that hands its mail in here."""
+        return {
+            "smtp_url": SecretStr(self.url()),
+            "mail_from": "Example <login@authsvc.example>",
+            "outbound_ca_file": self.ca_file,
+        }
 
     async def take(self) -> Caught:
         """Return the next message, of which there is to be one."""

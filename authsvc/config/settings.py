@@ -158,6 +158,9 @@ class Settings(BaseSettings):
     argon2_queue: int = setting(
         32, "hashes that may wait for a worker; beyond, the answer is 503", ge=0, le=10_000
     )
+    password_reset_ttl: PositiveSeconds = setting(
+        1_800, "life of a link to set another password, from when it was asked for"
+    )
     login_account_attempts: int = setting(
         5, "wrong passwords per account and address before the next ones are delayed", ge=1
     )
@@ -180,6 +183,9 @@ class Settings(BaseSettings):
     rate_limit_token_client: Rate = setting("6000/minute", "token endpoint, per client")
     rate_limit_authorize_address: Rate = setting("1200/minute", "authorization, per address")
     rate_limit_login_address: Rate = setting("300/minute", "login form, per address")
+    rate_limit_password_address: Rate = setting(
+        "60/minute", "forms for a forgotten password, per address"
+    )
     rate_limit_userinfo_address: Rate = setting("6000/minute", "userinfo, per address")
     rate_limit_introspect_address: Rate = setting("60000/minute", "introspection, per address")
     rate_limit_introspect_client: Rate = setting("60000/minute", "introspection, per client")

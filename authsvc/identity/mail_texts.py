@@ -9,7 +9,7 @@ Notice = Literal["password_changed", "email_changed"]
 
 @dataclass(frozen=True, slots=True)
 class MailText:
-    """A subject, and a text that knows ``username``, ``issuer`` and ``at``."""
+    """A subject, and a text with the names of what is put into it."""
 
     subject: str
     text: Template
@@ -47,3 +47,23 @@ def write_notice(notice: Notice, *, username: str, issuer: str, at: str) -> tupl
     """Return the subject and the text of a notice."""
     found = _NOTICES[notice]
     return found.subject, found.text.substitute(username=username, issuer=issuer, at=at)
+
+
+_RESET: Final = MailText(
+    "Set a new password",
+    Template(
+        "Hello,\n\n"
+        "somebody asked for a new password for your account.\n\n"
+        "Account: $username\n"
+        "At:      $issuer\n\n"
+        "To set one, open this link within $minutes minutes. It works once.\n\n"
+        "$link\n\n"
+        "If it was not you, do nothing: your password stays as it is.\n"
+    ),
+)
+
+
+def write_reset(*, username: str, issuer: str, link: str, minutes: int) -> tuple[str, str]:
+    """Return the subject and the text of the mail with a link to set another password."""
+    text = _RESET.text.substitute(username=username, issuer=issuer, link=link, minutes=minutes)
+    return _RESET.subject, text

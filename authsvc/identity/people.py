@@ -9,6 +9,7 @@ from authsvc.identity.passwords import PasswordHashes, check_new_password
 from authsvc.protocol.claims import check_claim
 from authsvc.storage.audit import AuditLog, Origin
 from authsvc.storage.database import Transaction
+from authsvc.storage.password_resets import void_password_resets
 from authsvc.storage.users import (
     User,
     create_user,
@@ -104,6 +105,16 @@ class People:
         await self._record(tx, "user.password_set", origin, user.id)
         return updated
 
+    async def reset_password(
+        self, tx: Transaction, user: User, password_hash: str, origin: Origin
+    ) -> None:
+        """Replace the password of a person who has just proved that their address is theirs."""
+        await self.set_password(tx, user.id, password_hash, origin)
+        if not user.email_verified:
+            verified = {"email_verified": True}
+            await update_user(tx, user.id, verified, now=self._clock.now())
+            await self._record(tx, "user.updated", origin, user.id, members=sorted(verified))
+
     async def disable(self, tx: Transaction, reference: str, origin: Origin) -> User:
         """Let the person in no more and end all they have. Safe to repeat. Raises NotFound."""
         user = await get_user(tx, reference)
@@ -128,6 +139,7 @@ class People:
         # The account before its sessions, as whoever signs in locks them.
         await find_user_locked(tx, user.id)
         await self._revoker.revoke_user(tx, user.id)
+        await void_password_resets(tx, user.id)
         await delete_user(tx, user.id)
         await self._record(tx, "user.deleted", origin, user.id)
         return user

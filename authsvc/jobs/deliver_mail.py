@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from authsvc.identity.mail_notices import MAIL_NOTICE
-from authsvc.identity.mail_texts import write_notice
+from authsvc.identity.mail_texts import write_notice, write_reset
+from authsvc.identity.password_resets import PASSWORD_RESET
 from authsvc.jobs.deliver_outbox import Handler, deliver
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.outbound import OutboundError
@@ -51,6 +52,24 @@ async def deliver_notice(server: AuthorizationServer, payload: Mapping[str, Any]
     await _mail_server(server).send(mail)
 
 
+async def deliver_reset(server: AuthorizationServer, payload: Mapping[str, Any]) -> None:
+    """Hand in one link to set another password (``identity.password_resets.PASSWORD_RESET``).
+
+    It leads to the issuer, whatever host the request for it named. Raises OutboundError.
+    """
+    made = await server.resources.password_resets.make(payload)
+    if made is None:
+        return
+    subject, text = write_reset(
+        username=made.user.username,
+        issuer=server.issuer,
+        link=f"{server.issuer}/password/reset?token={made.token}",
+        minutes=made.minutes,
+    )
+    mail = Mail(payload["message_id"], made.to, subject, text, made.asked_at)
+    await _mail_server(server).send(mail)
+
+
 def _mail_server(server: AuthorizationServer) -> MailServer:
     mail_server = server.resources.mail_server
     if mail_server is None:
@@ -58,5 +77,8 @@ def _mail_server(server: AuthorizationServer) -> MailServer:
     return mail_server
 
 
-MAIL_HANDLERS: Final[Mapping[str, Handler]] = {MAIL_NOTICE: deliver_notice}
+MAIL_HANDLERS: Final[Mapping[str, Handler]] = {
+    MAIL_NOTICE: deliver_notice,
+    PASSWORD_RESET: deliver_reset,
+}
 """What delivers each kind of mail."""

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 from sqlalchemy import select
 
 from authsvc.identity.mail_notices import MAIL_NOTICE
@@ -31,14 +30,6 @@ async def catcher() -> AsyncIterator[MailCatcher]:
         yield opened
 
 
-def mail_settings(catcher: MailCatcher) -> dict[str, Any]:
-    return {
-        "smtp_url": SecretStr(catcher.url()),
-        "mail_from": "Example <login@authsvc.example>",
-        "outbound_ca_file": catcher.ca_file,
-    }
-
-
 @pytest.fixture
 async def mailing(
     catcher: MailCatcher,
@@ -48,7 +39,7 @@ async def mailing(
 ) -> Provider:
     """A provider that sends mail when a test says so."""
     monkeypatch.setattr(scheduler, "SCHEDULE", ())
-    running: Provider = await open_providers(backend, **mail_settings(catcher))
+    running: Provider = await open_providers(backend, **catcher.settings())
     return running
 
 
@@ -255,7 +246,7 @@ async def test_a_mail_server_that_hangs_holds_up_nothing_else(
     async with AsyncExitStack() as stack:
         catcher = await stack.enter_async_context(open_mail_catcher())
         catcher.held.clear()
-        provider: Provider = await open_providers(sqlite_backend, **mail_settings(catcher))
+        provider: Provider = await open_providers(sqlite_backend, **catcher.settings())
         for number in range(10):
             account = await provider.create_user(email=f"person{number}@people.example")
             await set_password(provider, account.id)
