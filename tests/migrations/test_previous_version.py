@@ -33,7 +33,8 @@ EARLIER = known_revisions()[1:]
 """Every revision that a version may be at that still serves."""
 
 STORED, WHOLE, SHORT, LONG, OTHER = (1, 2), 3, 4, 5, 6
-APPENDED = ("audit_events",)
+CHAINS = "audit_events"
+APPENDED = (CHAINS, "audit_checkpoints")
 """Tables in which no version changes or removes a row, but to chain an event."""
 CHAINED = ("position", "chain_hash")
 
@@ -55,8 +56,9 @@ class Previous:
     def update(self, connection: Connection) -> None:
         """Set each column that is no key to another value, and to nothing where it may be."""
         for table in self.tables:
-            if table.name in APPENDED:
+            if table.name == CHAINS:
                 self._chain(connection, table)
+            if table.name in APPENDED:
                 continue
             keys = {column.name for column in table.primary_key}
             keys |= {column.name for column in table.c if column.foreign_keys}
