@@ -123,7 +123,7 @@ class PasswordResets:
                 await add_password_reset(tx, token_hash, reset, now=now, expires_at=expires_at)
                 origin = Origin("anonymous", payload["address"], payload["request_id"])
                 await self._record(tx, "user.password_reset_asked", origin, user)
-        minutes = round(self._ttl / timedelta(minutes=1))
+        minutes = max(round(self._ttl / timedelta(minutes=1)), 1)
         return ResetMail(user, user.email or "", token, asked_at, minutes)
 
     async def is_good(self, token: str) -> bool:

@@ -306,6 +306,9 @@ async def test_a_link_is_good_once_and_takes_all_others_along(
     values = {"password": "yet another horse", "password_again": "yet another horse"}
     replayed = await browser.submit(page, values, button="#reset-submit")
     assert replayed.status == 400
+    # Nor would they be if the account were as it was.
+    async with mailing.resources.database.reading() as tx:
+        assert list(await tx.execute(select(password_resets))) == []
     assert "This link is over" in replayed.text
     assert await can_sign_in(mailing, account, NEW)
 
