@@ -185,6 +185,7 @@ async def test_whoever_is_named_the_answer_is_the_same_to_the_byte(
     async with mailing.resources.database.transaction() as tx:
         await mailing.resources.people.disable(tx, disabled.id, ORIGIN)
     names = ["anna", ADDRESS, "nobody", "nobody@people.example", "without", "disabled", "x" * 5000]
+    names += ["'; DROP TABLE users; --", "\u202eanna"]
     answers = [await ask(mailing, name) for name in names]
 
     bodies = {answer.text for answer in answers}
@@ -202,6 +203,8 @@ async def test_whoever_is_named_the_answer_is_the_same_to_the_byte(
     assert len({tuple(sorted(row.payload)) for row in rows}) == 1
     assert not any(name in str(row.payload) for row in rows for name in ("nobody", "xxx", ADDRESS))
 
+    # What is no text is refused before anybody is looked up.
+    assert (await ask(mailing, "a\x00b")).status == 400
     await deliver_mail(mailing.server)
     caught = [await catcher.take() for _ in range(2)]
     assert [each.receivers for each in caught] == [[ADDRESS]] * 2
