@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from authsvc.access.administration import ROLES_REGISTRY, RoleAdministration
 from authsvc.access.role_graph import RoleGraph
@@ -15,6 +16,8 @@ from authsvc.config import MASTER_KEY_PATH, ConfigError, Settings
 from authsvc.identity.browser_sessions import BrowserSessions
 from authsvc.identity.known_devices import KnownDevices
 from authsvc.identity.login import Login
+from authsvc.identity.mail_notices import MailNotices
+from authsvc.identity.password_resets import PasswordResets
 from authsvc.identity.passwords import PasswordHashes
 from authsvc.identity.people import People
 from authsvc.identity.throttle import LoginLimits, LoginThrottle
@@ -26,6 +29,7 @@ from authsvc.master_key import (
     read_or_create_master_key,
 )
 from authsvc.outbound import Outbound
+from authsvc.outbound.mail_server import MailServer
 from authsvc.signing.audit_checkpoints import AuditCheckpoints
 from authsvc.signing.audit_verification import AuditVerifier
 from authsvc.signing.keyring import Keyring, load_keyring
@@ -74,9 +78,11 @@ class Resources:
     login: Login
     login_throttle: LoginThrottle
     people: People
+    password_resets: PasswordResets
     outbound: Outbound
     webhooks: WebhookAdministration
     webhook_messages: WebhookMessages
+    mail_server: MailServer | None
 
 
 def load_master_keys(settings: Settings) -> MasterKeys:
@@ -167,6 +173,8 @@ def _wire(
         workers=settings.argon2_workers,
         queue=settings.argon2_queue,
     )
+    notices = MailNotices(clock, enabled=settings.mail is not None)
+    people = People(hashes, revoker, notices, audit, clock)
 
     async def read_keyring(tx: Transaction) -> Keyring:
         return await load_keyring(tx, master_keys)
@@ -222,10 +230,21 @@ def _wire(
             clock,
         ),
         login_throttle=login_throttle,
-        people=People(hashes, revoker, audit, clock),
+        people=people,
+        password_resets=PasswordResets(
+            database,
+            root,
+            opaque_hash,
+            login_throttle,
+            people,
+            audit,
+            clock,
+            ttl=settings.password_reset_ttl,
+        ),
         outbound=outbound,
         webhooks=WebhookAdministration(database, audit, master_keys, outbound, clock),
         webhook_messages=WebhookMessages(database, audit, master_keys, outbound, clock),
+        mail_server=open_mail_server(settings),
     )
 
 
@@ -240,6 +259,20 @@ def _open_outbound(settings: Settings, clock: Clock) -> Outbound:
         )
     except ValueError as error:
         raise ConfigError(f"AUTHSVC_OUTBOUND_CA_FILE can not be used: {error}") from error
+
+
+def open_mail_server(settings: Settings) -> MailServer | None:
+    """Return the mail server, to which nothing is connected yet; None where none is set.
+
+    Raises ValueError when the file of CA certificates can not be read.
+    """
+    if settings.mail is None:
+        return None
+    server, sender = settings.mail
+    greeting = urlsplit(settings.issuer).hostname or ""
+    if ":" in greeting:  # an IPv6 literal (RFC 5321 §4.1.3)
+        greeting = f"[IPv6:{greeting}]"
+    return MailServer(server, sender, greeting=greeting, ca_file=settings.outbound_ca_file)
 
 
 def _login_limits(settings: Settings) -> LoginLimits:

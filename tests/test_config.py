@@ -20,6 +20,7 @@ from authsvc.config import (
     settings_table,
     unknown_variables,
 )
+from authsvc.config.mail import MailSender, SmtpServer
 from authsvc.resources import load_master_keys
 
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
@@ -100,6 +101,46 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "REGISTRATION_MAX_UNUSED": (["0", "many"], ""),
     "OUTBOUND_LOOPBACK": (["maybe"], "on or off"),
     "IMPLICIT_FLOW": (["maybe"], "on or off"),
+    "SMTP_URL": (
+        [
+            "mail.example",
+            "smtp://",
+            "http://mail.example",
+            "smtp://mail.example/path",
+            "smtp://mail.example?starttls=no",
+            "smtp://mail.example?starttls=off&x=1",
+            "smtps://mail.example?starttls=off",
+            "smtp://mail.example#off",
+            "smtp://mail.example:0",
+            "smtp://mail.example:99999",
+            "smtp://ma il.example",
+            "smtp://mail.example\r\n",
+            "smtp://user:a%0d%0ab@mail.example",
+            "smtp://user:%ff@mail.example",
+            "smtp://user@mail.example",
+            "smtp://:password@mail.example",
+            "smtp://user:@mail.example",
+            "smtp://user:password@mail.example?starttls=off",
+        ],
+        "smtp://USER:PASSWORD@HOST:587 (STARTTLS)",
+    ),
+    "MAIL_FROM": (
+        [
+            "login",
+            "login@",
+            "@example.com",
+            "a@b, c@d",
+            "A <a@b> <c@d>",
+            "A <a@b",
+            "a@b\r\nBcc: c@d",
+            "A\nB <a@b>",
+            "lögin@example.com",
+            ".a@b",
+            "a..b@c",
+            "x" * 101 + " <a@b>",
+        ],
+        "an address like login@example.com",
+    ),
     "TRUSTED_PROXIES": (["proxy.example", "10.0.0.1/8", "10.0.0.0/33"], "CIDR"),
     "MAX_BODY_BYTES": (["0", "1e6", "99999999999"], ""),
     "ARGON2_TIME_COST": (["0", "101"], ""),
@@ -130,7 +171,7 @@ def test_a_wrong_value_is_refused_in_one_line_that_names_it_and_what_is_accepted
     line = _refusal(monkeypatch, **{variable: value})
 
     assert line.startswith(f"{PREFIX}{variable} holds ")
-    if variable not in ("DATABASE_URL", "REDIS_URL"):
+    if variable not in ("DATABASE_URL", "REDIS_URL", "SMTP_URL"):
         assert repr(value) in line
     assert "it accepts " in line
     assert accepted in line
@@ -450,3 +491,55 @@ def test_an_empty_file_is_no_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
     with pytest.raises(ConfigError, match="REDIS_URL"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtp://mail.example", SmtpServer("mail.example", 587, "starttls", None, None)),
+        ("smtps://mail.example/", SmtpServer("mail.example", 465, "tls", None, None)),
+        ("smtp://mail:1025?starttls=off", SmtpServer("mail", 1025, "off", None, None)),
+        ("smtp://[::1]:2525", SmtpServer("::1", 2525, "starttls", None, None)),
+        (
+            "smtp://a%40b:p%3Aw%2F@mail.example:25",
+            SmtpServer("mail.example", 25, "starttls", "a@b", "p:w/"),
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    ("sender", "read"),
+    [
+        ("login@example.com", MailSender("", "login@example.com")),
+        ("Beispiel AG <login@example.com>", MailSender("Beispiel AG", "login@example.com")),
+        ('"A, B" <login@example.com>', MailSender("A, B", "login@example.com")),
+    ],
+)
+def test_mail_is_a_server_and_a_sender(
+    monkeypatch: pytest.MonkeyPatch, url: str, server: SmtpServer, sender: str, read: MailSender
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}SMTP_URL", url)
+    monkeypatch.setenv(f"{PREFIX}MAIL_FROM", sender)
+    assert load_settings().mail == (server, read)
+    assert "p:w/" not in repr(load_settings().mail)
+
+
+def test_a_mail_server_and_a_sender_come_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().mail is None
+    line = _refusal(monkeypatch, MAIL_FROM="login@example.com")
+    assert line == "AUTHSVC_SMTP_URL and AUTHSVC_MAIL_FROM must be set together"
+    monkeypatch.delenv(f"{PREFIX}MAIL_FROM")
+    assert "must be set together" in _refusal(monkeypatch, SMTP_URL="smtp://mail.example")
+
+
+def test_the_mail_servers_url_may_lie_in_a_file_and_is_never_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "smtp-url").write_text(f"smtp://user:{HIDDEN}@mail.example\n")
+    monkeypatch.setenv(f"{PREFIX}SMTP_URL_FILE", str(tmp_path / "smtp-url"))
+    monkeypatch.setenv(f"{PREFIX}MAIL_FROM", "login@example.com")
+    settings = load_settings()
+    assert settings.mail is not None
+    assert settings.mail[0].password == HIDDEN
+    assert HIDDEN not in repr(settings)
+    (tmp_path / "smtp-url").write_text(f"smtp://user:{HIDDEN}@mail.example/x")
+    assert HIDDEN not in _refusal(monkeypatch)

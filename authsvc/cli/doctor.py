@@ -8,6 +8,7 @@ from authsvc.cli.checks import (
     check_traces,
     check_variables,
 )
+from authsvc.cli.checks_of_mail import check_mail
 from authsvc.cli.checks_of_storage import check_storage
 from authsvc.cli.operation import run
 from authsvc.cli.output import AsJson, print_json, print_lines
@@ -21,8 +22,8 @@ _MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 def doctor(as_json: AsJson = False) -> None:
     """Check everything, and say what to do.
 
-    Looks at configuration, CA certificates, database, Redis, keys and clock, and changes
-    nothing. Ends with 1 when something is wrong; warnings alone are no failure.
+    Looks at configuration, CA certificates, database, Redis, keys, clock and mail server, and
+    changes nothing. Ends with 1 when something is wrong; warnings alone are no failure.
     """
     logs.configure(level="error")
     try:
@@ -38,6 +39,7 @@ def doctor(as_json: AsJson = False) -> None:
             *check_certificates(settings),
             *check_traces(settings),
             *run(check_storage(settings)),
+            run(check_mail(settings)),
         ]
     errors = sum(finding.status == "error" for finding in findings)
     if as_json:

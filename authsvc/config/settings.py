@@ -8,6 +8,7 @@ from pydantic import SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.sources import PydanticBaseSettingsSource
 
+from authsvc.config.mail import MailSender, SmtpServer, parse_mail_sender, parse_smtp_url
 from authsvc.config.values import (
     ExistingFile,
     Names,
@@ -140,6 +141,14 @@ class Settings(BaseSettings):
         "networks besides public ones that webhooks may be sent to, over https: addresses or "
         "networks in CIDR form",
     )
+    smtp_url: SecretStr | None = setting(
+        None,
+        "mail server: `smtp://USER:PASSWORD@HOST:587` (STARTTLS), `smtps://…:465` (TLS), "
+        "`smtp://HOST:25?starttls=off` (neither TLS nor a password); unset: no mail",
+    )
+    mail_from: str | None = setting(
+        None, "whom mail comes from: `login@example.com` or `Example <login@example.com>`"
+    )
     trusted_proxies: Networks = setting(
         "127.0.0.0/8,::1/128",
         "whose `X-Forwarded-For`, or without it `Forwarded`, is believed: addresses or networks",
@@ -153,6 +162,9 @@ class Settings(BaseSettings):
     )
     argon2_queue: int = setting(
         32, "hashes that may wait for a worker; beyond, the answer is 503", ge=0, le=10_000
+    )
+    password_reset_ttl: PositiveSeconds = setting(
+        1_800, "life of a link to set another password, from when it was asked for"
     )
     login_account_attempts: int = setting(
         5, "wrong passwords per account and address before the next ones are delayed", ge=1
@@ -176,6 +188,9 @@ class Settings(BaseSettings):
     rate_limit_token_client: Rate = setting("6000/minute", "token endpoint, per client")
     rate_limit_authorize_address: Rate = setting("1200/minute", "authorization, per address")
     rate_limit_login_address: Rate = setting("300/minute", "login form, per address")
+    rate_limit_password_address: Rate = setting(
+        "60/minute", "forms for a forgotten password, per address"
+    )
     rate_limit_userinfo_address: Rate = setting("6000/minute", "userinfo, per address")
     rate_limit_introspect_address: Rate = setting("60000/minute", "introspection, per address")
     rate_limit_introspect_client: Rate = setting("60000/minute", "introspection, per client")
@@ -243,9 +258,25 @@ class Settings(BaseSettings):
             raise ValueError("redis://, rediss://, redis+sentinel:// or redis+cluster:// and hosts")
         return value
 
+    @field_validator("smtp_url")
+    @classmethod
+    def _check_smtp_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_smtp_url(value.get_secret_value())
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _check_mail_from(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_mail_sender(value)
+        return value
+
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         problems = self._find_development_defaults() if self.env == "production" else []
+        if (self.smtp_url is None) != (self.mail_from is None):
+            problems.append(f"{PREFIX}SMTP_URL and {PREFIX}MAIL_FROM must be set together")
         longest = max(self.access_token_ttl, self.id_token_ttl)
         if self.key_retired_ttl < longest:
             problems.append(
@@ -273,6 +304,13 @@ class Settings(BaseSettings):
     def secure(self) -> bool:
         """Whether people reach the service over TLS, so that cookies are ``Secure``."""
         return self.issuer.startswith("https://")
+
+    @property
+    def mail(self) -> tuple[SmtpServer, MailSender] | None:
+        """The mail server and whom mail comes from; None where no mail is sent."""
+        if self.smtp_url is None or self.mail_from is None:
+            return None
+        return parse_smtp_url(self.smtp_url.get_secret_value()), parse_mail_sender(self.mail_from)
 
     @property
     def base_path(self) -> str:

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from authsvc.clock import Clock
+from authsvc.identity.mail_notices import MailNotices
 from authsvc.identity.passwords import PasswordHashes, check_new_password
 from authsvc.protocol.claims import check_claim
 from authsvc.storage.audit import AuditLog, Origin
 from authsvc.storage.database import Transaction
+from authsvc.storage.password_resets import void_password_resets
 from authsvc.storage.users import (
     User,
     create_user,
@@ -27,10 +29,16 @@ class People:
     """
 
     def __init__(
-        self, hashes: PasswordHashes, revoker: Revoker, audit: AuditLog, clock: Clock
+        self,
+        hashes: PasswordHashes,
+        revoker: Revoker,
+        notices: MailNotices,
+        audit: AuditLog,
+        clock: Clock,
     ) -> None:
         self._hashes = hashes
         self._revoker = revoker
+        self._notices = notices
         self._audit = audit
         self._clock = clock
 
@@ -68,25 +76,44 @@ class People:
     async def update(
         self, tx: Transaction, reference: str, origin: Origin, changes: Mapping[str, Any]
     ) -> User:
-        """Change ``email``, ``email_verified`` and ``claims``; raises NotFound and others."""
+        """Change ``email``, ``email_verified`` and ``claims``; raises NotFound and others.
+
+        Another ``email`` is told the one before.
+        """
         user = await get_user(tx, reference)
         for name, value in changes.get("claims", {}).items():
             check_claim(name, value)
         updated = await update_user(tx, user.id, changes, now=self._clock.now())
+        if updated.email != user.email:
+            await self._notices.email_changed(tx, updated, user.email)
         await self._record(tx, "user.updated", origin, user.id, members=sorted(changes))
         return updated
 
     async def set_password(
         self, tx: Transaction, reference: str, password_hash: str, origin: Origin
     ) -> User:
-        """Replace the password and end all that was signed in with the old one."""
+        """Replace the password and end all that was signed in with the old one.
+
+        The person is told by mail.
+        """
         user = await get_user(tx, reference)
         updated = await update_user(
             tx, user.id, {"password_hash": password_hash}, now=self._clock.now()
         )
         await self._revoker.revoke_user(tx, user.id)
+        await self._notices.password_changed(tx, updated)
         await self._record(tx, "user.password_set", origin, user.id)
         return updated
+
+    async def reset_password(
+        self, tx: Transaction, user: User, password_hash: str, origin: Origin
+    ) -> None:
+        """Replace the password of a person who has just proved that their address is theirs."""
+        await self.set_password(tx, user.id, password_hash, origin)
+        if not user.email_verified:
+            verified = {"email_verified": True}
+            await update_user(tx, user.id, verified, now=self._clock.now())
+            await self._record(tx, "user.updated", origin, user.id, members=sorted(verified))
 
     async def disable(self, tx: Transaction, reference: str, origin: Origin) -> User:
         """Let the person in no more and end all they have. Safe to repeat. Raises NotFound."""
@@ -112,6 +139,7 @@ class People:
         # The account before its sessions, as whoever signs in locks them.
         await find_user_locked(tx, user.id)
         await self._revoker.revoke_user(tx, user.id)
+        await void_password_resets(tx, user.id)
         await delete_user(tx, user.id)
         await self._record(tx, "user.deleted", origin, user.id)
         return user

@@ -102,6 +102,21 @@ class LoginThrottle:
         ]
         return sorted(buckets, key=lambda bucket: bucket.key)
 
+    def forgotten_buckets(self, account: str, address: str) -> list[Bucket]:
+        """Return what a request for a new password is counted in: as a wrong password would be.
+
+        Whether there is such an account makes no difference. Nothing clears them but time.
+        """
+        limits, network = self._limits, network_of(address)
+        everywhere = limits.delays(limits.delay_max_everywhere)
+        names = {
+            f"forgotten-at {network} {account}": (limits.account, limits.delays()),
+            f"forgotten {account}": (limits.account_everywhere, everywhere),
+            f"forgotten-from {network}": (limits.address, limits.delays()),
+        }
+        buckets = [self._bucket(name, *found, own=False) for name, found in names.items()]
+        return sorted(buckets, key=lambda bucket: bucket.key)
+
     def _bucket(self, name: str, free: int, delays: list[timedelta], *, own: bool) -> Bucket:
         return Bucket(self._hash("login bucket", name), free, delays, own)
 

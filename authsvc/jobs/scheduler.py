@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from authsvc.jobs.chain_audit import chain_audit
+from authsvc.jobs.deliver_mail import deliver_mail
 from authsvc.jobs.deliver_outbox import deliver_outbox
 from authsvc.jobs.deliver_webhooks import deliver_webhooks
 from authsvc.jobs.end_expired_sessions import end_expired_sessions
@@ -63,6 +64,7 @@ SCHEDULE = (
     Scheduled("end_expired_sessions", end_expired_sessions, 60),
     Scheduled("deliver_outbox", deliver_outbox, 1, shared=True),
     Scheduled("deliver_webhooks", deliver_webhooks, 1, shared=True),
+    Scheduled("deliver_mail", deliver_mail, 1, shared=True),
 )
 
 

@@ -29,8 +29,8 @@ class Breakers:
     """The breakers of hosts (with their port) and of URLs (with the method)."""
 
     def __init__(self) -> None:
-        self._hosts = _Level()
-        self._urls = _Level()
+        self._hosts = BreakersByKey()
+        self._urls = BreakersByKey()
 
     @contextmanager
     def guard_host(self, target: Target) -> Iterator[None]:
@@ -87,7 +87,7 @@ def _key(method: str, target: Target) -> str:
     return f"{method} {target.resource}"
 
 
-class _Level:
+class BreakersByKey:
     """Keeps a breaker for what failed last and has not succeeded since."""
 
     def __init__(self) -> None:
@@ -95,6 +95,7 @@ class _Level:
 
     @contextmanager
     def admit(self, key: str) -> Iterator[None]:
+        """Do the block; raises BreakerOpen at once instead where ``key`` is left alone."""
         breaker = self._failing.get(key)
         if breaker is None:
             yield
@@ -103,13 +104,16 @@ class _Level:
             yield
 
     def is_open(self, key: str) -> bool:
+        """Tell whether ``key`` is left alone."""
         breaker = self._failing.get(key)
         return breaker is not None and breaker.circuit.opened
 
     def count_open(self) -> int:
+        """Return how many are left alone."""
         return sum(breaker.circuit.opened for breaker in self._failing.values())
 
     def note_failure(self, key: str) -> None:
+        """Count a failure."""
         breaker = self._failing.setdefault(key, _Breaker(key))
         self._failing.move_to_end(key)
         if len(self._failing) > MAX_BREAKERS:
@@ -119,6 +123,7 @@ class _Level:
             raise _Failure
 
     def note_success(self, key: str) -> None:
+        """Forget the failures."""
         self._failing.pop(key, None)
 
 

@@ -26,6 +26,7 @@ from authsvc.storage.schema import (
     initial_access_tokens,
     login_attempts,
     outbox,
+    password_resets,
     refresh_tokens,
     revocations,
     sessions,
@@ -161,6 +162,7 @@ PURGES: Final[Mapping[str, Purge]] = {
     "idempotency_keys": _purge_expired(idempotency_keys),
     "initial_access_tokens": _purge_expired(initial_access_tokens),
     "webhook_secrets": _purge_expired(webhook_secrets),
+    "password_resets": _purge_expired(password_resets),
     "login_attempts": _purge_login_attempts,
     "outbox": _purge_dead_entries,
 }

@@ -345,6 +345,17 @@ revocations = Table(
     PrimaryKeyConstraint("kind", "value"),
 )
 
+# By identifiers alone: to make a reference, a migration locks the table of people.
+password_resets = Table(
+    "password_resets",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("user_id", String(36), nullable=False, index=True),
+    Column("binding", LargeBinary(32), nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False, index=True),
+)
+
 # The service itself
 
 signing_keys = Table(

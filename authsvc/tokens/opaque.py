@@ -25,6 +25,7 @@ Purpose = Literal[
     "registration access token",
     "device code",
     "user code",
+    "password reset token",
 ]
 MAX_LENGTH = 512
 """Characters beyond which no opaque value of ours can be."""

@@ -147,6 +147,7 @@ class LoginEndpoints:
             username=username,
             error=error,
             notice=going.notice,
+            forgot_url=self._edge.forgot_url,
         )
         self._edge.forms.keep(request, response, browser)
         return response

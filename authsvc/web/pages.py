@@ -114,6 +114,7 @@ class Pages:
         status: int = 200,
         leads_away: bool = False,
         tells_origin: bool = False,
+        holds_secret: bool = False,
         scripts: bool = False,
         frames: Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
@@ -125,7 +126,8 @@ class Pages:
         ``form-action`` to every redirect that follows a POST, also to those of the client,
         which only the client knows. Then the page says nothing of where its forms may lead.
         ``tells_origin`` lets the page's form carry this origin, never a path, to another
-        one: without it ``Origin`` would be null there. ``scripts`` lets the page load this
+        one: without it ``Origin`` would be null there. ``holds_secret`` is for a page whose URL
+        is one: it is told nobody, not even ourselves. ``scripts`` lets the page load this
         service's own scripts. ``frames`` are the URIs that the page shows in frames, the
         template's ``frames``, too. ``headers`` are added, and cannot weaken those every
         page has. A value named like a Python keyword is given with an underscore:
@@ -141,6 +143,8 @@ class Pages:
         response.headers.update(_PAGE_HEADERS)
         if tells_origin:
             response.headers["Referrer-Policy"] = "origin"
+        if holds_secret:
+            response.headers["Referrer-Policy"] = "no-referrer"
         response.headers["Content-Security-Policy"] = _content_security_policy(
             leads_away=leads_away, scripts=scripts, frames=frames
         )

@@ -30,6 +30,12 @@ class PeopleEdge:
         """The issuer's path, empty or with a leading slash."""
         return self.server.resources.settings.base_path
 
+    @property
+    def forgot_url(self) -> str | None:
+        """Where who forgot a password asks for a link; None where no mail is sent."""
+        sends_mail = self.server.resources.mail_server is not None
+        return f"{self.base_path}/password/forgot" if sends_mail else None
+
     async def find_browser(self, tx: Transaction, request: Request) -> SignedInBrowser | None:
         """Return the session of the browser that asks, or None."""
         cookie = self.cookies.session(request)

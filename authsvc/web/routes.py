@@ -22,6 +22,7 @@ from authsvc.web.discovery import Discovery
 from authsvc.web.errors import json_response
 from authsvc.web.login import LoginEndpoints
 from authsvc.web.logout import LogoutEndpoints
+from authsvc.web.password_reset import FORGOT_PATH, RESET_PATH, PasswordResetEndpoints
 from authsvc.web.people import PeopleEdge
 from authsvc.web.rate_limits import RateLimits
 from authsvc.web.requests import server_of
@@ -94,6 +95,7 @@ def build_routes(
         route("/consent", ["POST"], authorize.consent, "authorize_address", page=True),
         route("/login", ["GET"], login.show, "authorize_address", page=True),
         route("/login", ["POST"], login.sign_in, "login_address", page=True),
+        *_password_routes(edge, route),
         *_device_routes(edge, route),
         route("/logout", ["GET", "POST"], logout.logout, "logout_address", page=True),
         route("/logout/confirm", ["POST"], logout.confirm, "logout_address", page=True),
@@ -135,6 +137,20 @@ def _device_routes(edge: PeopleEdge, route: Callable[..., Route]) -> list[BaseRo
         route("/device", ["POST"], device.enter, "device_address", page=True),
         route("/device/resume", ["GET"], device.resume, "device_address", page=True),
         route("/device/confirm", ["POST"], device.confirm, "device_address", page=True),
+    ]
+
+
+def _password_routes(edge: PeopleEdge, route: Callable[..., Route]) -> list[BaseRoute]:
+    """Return the routes for a forgotten password, none where no mail is sent."""
+    if edge.forgot_url is None:
+        return []
+    password = PasswordResetEndpoints(edge)
+    limit = "password_address"
+    return [
+        route(FORGOT_PATH, ["GET"], password.show_forgot, limit, page=True),
+        route(FORGOT_PATH, ["POST"], password.ask, limit, page=True),
+        route(RESET_PATH, ["GET"], password.show_reset, limit, page=True),
+        route(RESET_PATH, ["POST"], password.reset, limit, page=True),
     ]
 
 

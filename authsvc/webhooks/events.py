@@ -46,6 +46,8 @@ EVENTS: Final[Mapping[str, str]] = {
     "user.deleted": "a person was deleted",
     "user.disabled": "a person may sign in no more",
     "user.enabled": "a person may sign in again",
+    "user.password_reset": "a person who forgot the password set another by a link",
+    "user.password_reset_asked": "a link for a forgotten password was mailed",
     "user.password_set": "a person got another password",
     "user.sessions_revoked": "all sessions of a person were ended",
     "user.updated": "what is known of a person changed",

@@ -44,6 +44,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "authsvc.settings" -}}
 AUTHSVC_ENV: production
 AUTHSVC_ISSUER: {{ .Values.issuer | quote }}
+{{- with .Values.mail.from }}
+AUTHSVC_MAIL_FROM: {{ . | quote }}
+{{- end }}
 {{- range $name, $value := .Values.settings }}
 {{ $name }}: {{ $value | quote }}
 {{- end }}
@@ -57,6 +60,10 @@ AUTHSVC_ISSUER: {{ .Values.issuer | quote }}
   value: /run/secrets/authsvc/redis-url
 - name: AUTHSVC_MASTER_KEY_FILE
   value: /run/secrets/authsvc/master-key
+{{- if .Values.mail.from }}
+- name: AUTHSVC_SMTP_URL_FILE
+  value: /run/secrets/authsvc/smtp-url
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
@@ -74,6 +81,10 @@ AUTHSVC_ISSUER: {{ .Values.issuer | quote }}
         path: redis-url
       - key: {{ .Values.secret.keys.masterKey }}
         path: master-key
+      {{- if .Values.mail.from }}
+      - key: {{ .Values.secret.keys.smtpUrl }}
+        path: smtp-url
+      {{- end }}
 - name: tmp
   emptyDir:
     sizeLimit: 16Mi

@@ -1,10 +1,12 @@
 """``authsvc doctor``."""
 
+import asyncio
 import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+from urllib.parse import quote
 
 from authsvc.cli.checks_of_storage import check_keys
 from authsvc.config import Settings
@@ -12,6 +14,7 @@ from authsvc.signing.algorithms import ALGORITHMS
 from authsvc.storage.signing_keys import SigningKeyRow
 from tests.cli.command import OTHER_MASTER_KEY, Cli
 from tests.conftest import MASTER_KEY
+from tests.mail_catcher import PASSWORD, USER, open_mail_catcher
 
 UNREACHABLE = "postgresql://authsvc:secret@127.0.0.1:1/authsvc"
 
@@ -37,7 +40,7 @@ def test_a_healthy_service_has_nothing_wrong(any_cli: Cli) -> None:
     assert {finding["status"] for finding in findings} == {"ok"}
     assert {finding["check"] for finding in findings} == {
         "configuration", "certificates", "database", "redis", "master key", "keys",
-        "administrators", "jobs", "clock",
+        "administrators", "jobs", "clock", "mail",
     }  # fmt: skip
     assert any_cli.run("doctor").output.count("ok  ") == len(findings)
 
@@ -185,3 +188,33 @@ def test_a_rotation_that_is_overdue_is_found() -> None:
     assert [f.status for f in check_keys(settings, rows, now + timedelta(days=1))] == ["ok"]
     overdue = check_keys(settings, rows, now + timedelta(days=3))
     assert [(f.status, f.advice) for f in overdue] == [("warning", "authsvc keys rotate")] * 4
+
+
+def test_a_mail_server_is_looked_at_and_handed_nothing(cli: Cli) -> None:
+    async def work() -> None:
+        async with open_mail_catcher(needs_login=True) as catcher:
+            user = f"{USER}:{quote(PASSWORD, safe='')}"
+            mailing = cli.with_variables(
+                AUTHSVC_SMTP_URL=catcher.url(user=user),
+                AUTHSVC_MAIL_FROM="login@authsvc.example",
+                AUTHSVC_OUTBOUND_CA_FILE=str(catcher.ca_file),
+            )
+            found = finding_of(await asyncio.to_thread(examine, mailing), "mail", "ok")
+            assert "takes us in" in found
+            assert catcher.logins == [(USER, PASSWORD)]
+
+            wrong = mailing.with_variables(AUTHSVC_SMTP_URL=catcher.url(user=f"{USER}:secret-x"))
+            found = finding_of(await asyncio.to_thread(examine, wrong, 1), "mail", "error")
+            assert "535" in found
+            assert "secret-x" not in found
+            assert PASSWORD not in found
+            untrusted = mailing.with_variables(AUTHSVC_OUTBOUND_CA_FILE="")
+            found = finding_of(await asyncio.to_thread(examine, untrusted, 1), "mail", "error")
+            assert "certificate" in found
+            assert catcher.caught.empty()
+        async with open_mail_catcher("off") as catcher:
+            bare = untrusted.with_variables(AUTHSVC_SMTP_URL=catcher.url())
+            found = finding_of(await asyncio.to_thread(examine, bare), "mail", "warning")
+            assert "without TLS" in found
+
+    asyncio.run(work())

@@ -94,7 +94,8 @@ def test_with_everything_on_each_kind_is_there() -> None:
         "settings.AUTHSVC_DATABASE_URL=x", "settings.AUTHSVC_JOBS=on", "settings.PATH=x",
         "networkPolicy.enabled=true", "autoscaling.maxReplicas=0", "keyRotation.schedule=monthly",
         "extraEnv[0].name=AUTHSVC_ISSUER", "image.digest=latest", "serviceMonitor.interval=soon",
-        "autoscaling.targetCPUUtilizationPercentage=101",
+        "autoscaling.targetCPUUtilizationPercentage=101", "settings.AUTHSVC_SMTP_URL=x",
+        "settings.AUTHSVC_MAIL_FROM=x", "networkPolicy.smtp.port=0", "mail.url=x",
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused(wrong: str) -> None:
@@ -131,6 +132,22 @@ def test_secrets_are_referred_to_and_never_made(values: Path) -> None:
             (volume,) = [v["secret"] for v in pod["spec"]["volumes"] if v["name"] == "secrets"]
             assert volume["secretName"] == "authsvc"
             assert volume["defaultMode"] == 0o440
+
+
+def test_mail_has_a_secret_and_a_way_out_where_it_is_set() -> None:
+    for name, wanted in (("everything", True), ("minimal", False)):
+        pods = [pod["spec"] for each in render(values_named(name)) if (pod := pod_of(each))]
+        assert pods
+        for spec in pods:
+            names = {each["name"] for each in spec["containers"][0]["env"]}
+            (volume,) = [v["secret"] for v in spec["volumes"] if v["name"] == "secrets"]
+            assert ("AUTHSVC_SMTP_URL_FILE" in names) is wanted
+            assert ({"key": "d", "path": "smtp-url"} in volume["items"]) is wanted
+    policy = _named(render(values_named("everything")), "NetworkPolicy")
+    assert {
+        "ports": [{"port": 465, "protocol": "TCP"}],
+        "to": [{"ipBlock": {"cidr": "10.1.2.4/32"}}],
+    } in policy["spec"]["egress"]
 
 
 def test_a_pod_has_longer_to_end_than_the_server_drains() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import MASTER_KEY, Backend, OpenProvider
 from tests.deploy.dockerfile import REPOSITORY
-from tests.deploy.exposure import PRIVATE, paths_of
+from tests.deploy.exposure import EVERY_PATH, PRIVATE, paths_of
 from tests.deploy.name_server import name_server
 from tests.served import Served, serve
 from tests.server_process import Account, ServerProcess, give_away, make_folder
@@ -140,9 +140,7 @@ def _wait_for_every_replica(deployment: Deployment) -> None:
 async def test_the_public_reaches_everything_but_what_is_private(
     deployment: Deployment, sqlite_backend: Backend, open_providers: OpenProvider
 ) -> None:
-    provider = await open_providers(
-        sqlite_backend, issuer="https://auth.example.com", registration="open"
-    )
+    provider = await open_providers(sqlite_backend, issuer="https://auth.example.com", **EVERY_PATH)
     paths = paths_of(provider.app.routes)
     assert paths & PRIVATE == PRIVATE
     assert len(paths - PRIVATE) > 20

@@ -12,7 +12,7 @@ from authsvc.config import PREFIX, Settings
 from tests.conftest import Backend, OpenProvider
 from tests.deploy.chart import VALUES, pod_of, render, values_named
 from tests.deploy.dockerfile import DOCKERFILE, REPOSITORY, parse_dockerfile
-from tests.deploy.exposure import PRIVATE, paths_of
+from tests.deploy.exposure import EVERY_PATH, PRIVATE, paths_of
 
 pytestmark = pytest.mark.deploy
 
@@ -78,7 +78,7 @@ async def test_the_ingress_leads_to_every_public_path_and_to_no_other(
 ) -> None:
     base = "/realms/main"
     running = await open_providers(
-        sqlite_backend, issuer=f"https://auth.example.com{base}", registration="open"
+        sqlite_backend, issuer=f"https://auth.example.com{base}", **EVERY_PATH
     )
     paths = paths_of(running.app.routes)
     private = {"/healthz", "/readyz", "/metrics"}

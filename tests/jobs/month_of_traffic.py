@@ -1,5 +1,6 @@
 """A month in the life of a provider, day by day, on a clock that the test moves."""
 
+import secrets
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,6 +13,7 @@ from authsvc.jobs.purge_unused_clients import purge_unused_clients
 from authsvc.jobs.rotate_keys import rotate_keys
 from authsvc.oauth.initial_access_tokens import issue_initial_access_token
 from authsvc.storage.idempotency_keys import claim_idempotency_key
+from authsvc.storage.password_resets import PasswordReset, add_password_reset
 from authsvc.storage.schema import metadata
 from tests.client_keys import assertion_parameters, claims_for, public_jwk, sign
 from tests.devices import connect, create_device_client, start
@@ -103,7 +105,7 @@ class Month:
         await start(self.provider, self.device)
 
     async def _lose_and_leave(self, person: Account) -> None:
-        """A code that is never redeemed, and somebody who forgot the password."""
+        """A code that is never redeemed; somebody who forgot the password, and then the link."""
         provider = self.provider
         browser = provider.browser()
         await provider.authorize(browser, self.web, person, scope="openid")
@@ -111,6 +113,12 @@ class Month:
         assert page.has("input[name=password]")
         form = {"username": person.username, "password": "not the password at all"}
         await provider.browser().submit(page, form, button="#login-submit")
+        now = provider.clock.now()
+        async with provider.resources.database.transaction() as tx:
+            reset = PasswordReset(person.id, bytes(32))
+            expires_at = now + provider.settings.password_reset_ttl
+            token_hash = secrets.token_bytes(32)
+            await add_password_reset(tx, token_hash, reset, now=now, expires_at=expires_at)
 
     async def _work_as_machine(self, day: int, step: int) -> None:
         provider = self.provider

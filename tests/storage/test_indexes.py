@@ -53,6 +53,9 @@ _FILL = {
     "revocations": "kind, value, issued_before, created_at, expires_at"
     " SELECT 'token', n::text, now(), now() - n * interval '1 minute',"
     " now() + n * interval '1 minute'",
+    "password_resets": "token_hash, user_id, binding, created_at, expires_at"
+    f" SELECT sha256(n::text::bytea), {_UUID}, sha256(n::text::bytea), now(),"
+    " now() + n * interval '1 minute'",
     "login_attempts": "bucket_hash, failures, blocked_until, expires_at"
     " SELECT sha256(n::text::bytea), 1, now(), now() + n * interval '1 minute'",
     "client_assertions": "assertion_hash, expires_at"

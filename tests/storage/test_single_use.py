@@ -12,6 +12,11 @@ from authsvc.storage.authorization_codes import (
 )
 from authsvc.storage.client_assertions import consume_client_assertion
 from authsvc.storage.login_attempts import count_attempt
+from authsvc.storage.password_resets import (
+    PasswordReset,
+    add_password_reset,
+    spend_password_reset,
+)
 from authsvc.storage.revocations import Revocation
 from authsvc.storage.schema import login_attempts, revocations
 from tests.conftest import Backend, OpenProvider
@@ -31,6 +36,26 @@ async def test_an_assertion_is_spent_once(provider: Provider) -> None:
     outcomes = await asyncio.gather(*(spend() for _ in range(20)))
 
     assert sorted(outcomes) == [False] * 19 + [True]
+
+
+async def test_a_link_for_a_forgotten_password_is_spent_once_and_before_it_expires(
+    provider: Provider,
+) -> None:
+    database = provider.resources.database
+    reset = PasswordReset("0198c0de-0000-7000-8000-000000000001", bytes(32))
+    async with database.transaction() as tx:
+        for number in (1, 2):
+            await add_password_reset(tx, bytes([number]) * 32, reset, now=NOW, expires_at=LATER)
+
+    async def spend(token_hash: bytes, now: datetime) -> bool:
+        async with database.transaction() as tx:
+            return await spend_password_reset(tx, token_hash, now=now)
+
+    outcomes = await asyncio.gather(*(spend(b"\1" * 32, NOW) for _ in range(20)))
+
+    assert sorted(outcomes) == [False] * 19 + [True]
+    assert not await spend(b"\2" * 32, LATER)
+    assert await spend(b"\2" * 32, LATER - timedelta(seconds=1))
 
 
 async def test_a_code_is_consumed_once_by_its_client_and_before_it_expires(

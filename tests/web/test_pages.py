@@ -27,7 +27,19 @@ FIELDS = [(HOSTILE, HOSTILE), ("state", HOSTILE)]
 CLIENT = dict.fromkeys(("name", "uri", "logo_uri", "policy_uri", "tos_uri"), HOSTILE)
 
 HOSTILE_VALUES: dict[str, dict[str, object]] = {
-    "login.html": {**FORM, **PEOPLE, "continue_": HOSTILE, "notice": HOSTILE, "locale": HOSTILE},
+    "login.html": {
+        **FORM,
+        **PEOPLE,
+        "continue_": HOSTILE,
+        "notice": HOSTILE,
+        "locale": HOSTILE,
+        "forgot_url": HOSTILE,
+    },
+    "password_forgot.html": {**FORM, "username": HOSTILE, "error": HOSTILE},
+    "password_asked.html": {},
+    "password_reset.html": {**FORM, "token": HOSTILE, "error": HOSTILE},
+    "password_changed.html": {"login_url": HOSTILE},
+    "password_link_over.html": {"forgot_url": HOSTILE},
     "consent.html": {
         **FORM,
         "continue_": HOSTILE,
@@ -86,8 +98,22 @@ NOTHING_OPTIONAL: dict[str, dict[str, object]] = {
     "login.html": {
         "action": "/login",
         "csrf_token": "t",
-        **dict.fromkeys(("username", "client_name", "error", "notice", "locale")),
+        **dict.fromkeys(("username", "client_name", "error", "notice", "locale", "forgot_url")),
     },
+    "password_forgot.html": {
+        "action": "/password/forgot",
+        "csrf_token": "t",
+        **dict.fromkeys(("username", "error")),
+    },
+    "password_asked.html": {},
+    "password_reset.html": {
+        "action": "/password/reset",
+        "csrf_token": "t",
+        "token": "x",
+        "error": None,
+    },
+    "password_changed.html": {"login_url": "/login"},
+    "password_link_over.html": {"forgot_url": "/password/forgot"},
     "consent.html": {
         "action": "/consent",
         "csrf_token": "t",
