@@ -42,8 +42,8 @@ EverythingOption = Annotated[
     bool,
     typer.Option(
         "--everything",
-        help="All of everybody: every session, code, refresh token, access token and initial "
-        "access token. Safe to interrupt and to repeat.",
+        help="All of everybody: every session, code, refresh token, access token, initial "
+        "access token, and link for a forgotten password. Safe to interrupt and to repeat.",
     ),
 ]
 
@@ -164,7 +164,8 @@ async def _revoke_everything(operation: Operation) -> Outcome:
         {"revoked": "everything", **asdict(ended)},
         f"Every token of {ended.clients} clients is revoked. {ended.people} people were signed "
         f"in; {ended.sessions} sessions and {ended.families} refresh families ended, and "
-        f"{ended.initial_access_tokens} initial access tokens.",
+        f"{ended.initial_access_tokens} initial access tokens and "
+        f"{ended.password_reset_links} links for a forgotten password.",
     )
 
 

@@ -68,6 +68,12 @@ async def count_password_resets(tx: Transaction, user_id: str, *, now: datetime)
     return number
 
 
+async def delete_password_resets(tx: Transaction) -> int:
+    """Let no link of anybody be good any more; return how many there were."""
+    deleted = await tx.execute(delete(password_resets))
+    return deleted.rowcount
+
+
 async def void_password_resets(tx: Transaction, user_id: str) -> None:
     """Let no link of a person be good any more."""
     await tx.execute(delete(password_resets).where(password_resets.c.user_id == user_id))

@@ -7,6 +7,7 @@ from authsvc.storage.audit import AuditLog, Origin
 from authsvc.storage.clients import list_client_ids
 from authsvc.storage.database import Database
 from authsvc.storage.initial_access_tokens import delete_initial_access_tokens
+from authsvc.storage.password_resets import delete_password_resets
 from authsvc.storage.signed_in import list_people_signed_in
 from authsvc.tokens.revocation import Revoker
 
@@ -23,12 +24,14 @@ class Ended:
     sessions: int = 0
     families: int = 0
     initial_access_tokens: int = 0
+    password_reset_links: int = 0
 
 
 async def revoke_everything(
     database: Database, revoker: Revoker, audit: AuditLog, clock: Clock, origin: Origin
 ) -> Ended:
-    """End all sessions, codes, families, access tokens and initial access tokens.
+    """End all sessions, codes, families, access tokens, initial access tokens, and links
+    for a forgotten password.
 
     In short transactions, so that a service that runs meanwhile goes on. Interrupted, it
     leaves undone what comes later; repeated, it does that. Who signs in meanwhile may keep
@@ -37,7 +40,10 @@ async def revoke_everything(
     async with database.transaction() as tx:
         # First, so that an end that is half done is on record, too.
         await audit.record(tx, "tokens.everything_revoked", origin, now=clock.now())
-        ended = Ended(initial_access_tokens=await delete_initial_access_tokens(tx))
+        ended = Ended(
+            initial_access_tokens=await delete_initial_access_tokens(tx),
+            password_reset_links=await delete_password_resets(tx),
+        )
     after: str | None = None
     while True:
         async with database.transaction() as tx:

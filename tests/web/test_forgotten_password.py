@@ -17,6 +17,7 @@ from authsvc.jobs.purge_expired import purge_expired
 from authsvc.storage.audit import Origin
 from authsvc.storage.schema import metadata, outbox, password_resets
 from authsvc.storage.users import find_user, update_user
+from authsvc.tokens.everything import revoke_everything
 from tests.browser import Browser, Page
 from tests.conftest import Backend, BackendName, OpenProvider
 from tests.mail_catcher import MailCatcher, open_mail_catcher
@@ -101,6 +102,19 @@ async def events(provider: Provider) -> list[str]:
 
 async def make_anna(provider: Provider, **values: Any) -> Account:
     return await provider.create_user(username="anna", **{"email": ADDRESS, **values})
+
+
+async def test_a_link_is_good_no_more_once_everything_is_revoked(
+    mailing: Provider, catcher: MailCatcher
+) -> None:
+    await make_anna(mailing)
+    link = await get_link(mailing, catcher)
+    resources = mailing.resources
+    ended = await revoke_everything(
+        resources.database, resources.revoker, resources.audit, resources.clock, ORIGIN
+    )
+    assert ended.password_reset_links == 1
+    assert not (await mailing.browser().get(link)).has("#reset-submit")
 
 
 async def test_a_person_who_forgot_the_password_sets_another_and_all_else_ends(
