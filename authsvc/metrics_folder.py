@@ -10,14 +10,15 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX: Final = "authsvc-metrics-"
@@ -63,10 +64,27 @@ def export_all() -> bytes:
     """
     folder = Path(os.environ[VARIABLE])
     registry = CollectorRegistry()
+    registry.register(_Files(folder))
     with _alone(folder):
         _fold_ended(folder)
-        MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+class _Files(Collector):
+    """What is in the files of all processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def describe(self) -> Iterable[Metric]:
+        """Name nothing: what there is shows when it is read."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Read the files. One that is being made has no length yet, which its reader takes ill."""
+        files = [str(path) for path in self._folder.glob("*.db") if path.stat().st_size]
+        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+        return merged
 
 
 @contextmanager
@@ -82,7 +100,7 @@ def _fold_ended(folder: Path) -> None:
         kind, _, process = path.stem.rpartition("_")
         if process == _ENDED or _is_alive(int(process)):
             continue
-        if kind in _KEPT:
+        if kind in _KEPT and path.stat().st_size:
             ended = MmapedDict(str(folder / f"{kind}_{_ENDED}.db"))  # type: ignore[no-untyped-call]
             for key, value, _, _ in MmapedDict.read_all_values_from_file(str(path)):  # type: ignore[no-untyped-call]
                 known, _ = ended.read_value(key)  # type: ignore[no-untyped-call]

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 from pathlib import Path
 
 import httpx
@@ -44,6 +45,13 @@ def _workers(served: Served) -> list[psutil.Process]:
     return [child for child in alive if "spawn_main" in " ".join(child.cmdline())]
 
 
+def _ended() -> int:
+    """Return the number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
 def _folder_of(served: Served) -> Path:
     (worker, *_) = _workers(served)
     return Path(worker.environ()["PROMETHEUS_MULTIPROC_DIR"])
@@ -67,6 +75,13 @@ async def test_two_workers_answer_as_one_also_when_one_was_killed(
             assert scraped["authsvc_signing_keys[('alg', 'ES256'), ('state', 'active')]"] == 1
         folder = _folder_of(served)
         assert folder.stat().st_mode & 0o777 == 0o700
+        # As a process leaves it that is only just making it; or was killed then.
+        making, unmade = folder / f"counter_{os.getpid()}.db", folder / f"counter_{_ended()}.db"
+        making.touch()
+        unmade.touch()
+        assert _scrape(served)[_REFUSED] == 40
+        assert making.exists()
+        assert not unmade.exists()
         killed = _workers(served)[0].pid
         os.kill(killed, signal.SIGKILL)
         await until(lambda: killed not in {worker.pid for worker in _workers(served)}, patience=60)
