@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -105,9 +106,10 @@ async def timed(call: Awaitable[httpx.Response]) -> tuple[httpx.Response, float]
 
 async def gather_latencies(
     world: World, kits: list[Kit], rounds: int = 10
-) -> tuple[list[float], set[int]]:
-    """Call what is unrelated at every replica; return the seconds and the statuses."""
-    seconds, statuses = [], set()
+) -> tuple[list[float], Counter[int]]:
+    """Call what is unrelated at every replica; return the seconds and how many of each status."""
+    seconds: list[float] = []
+    statuses: Counter[int] = Counter()
     for _ in range(rounds):
         answers = await asyncio.gather(
             *(
@@ -117,5 +119,5 @@ async def gather_latencies(
             )
         )
         seconds += [took for _, took in answers]
-        statuses |= {response.status_code for response, _ in answers}
+        statuses.update(response.status_code for response, _ in answers)
     return seconds, statuses

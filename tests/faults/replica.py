@@ -1,5 +1,6 @@
 """A replica in a process of its own, reached at its own port under the issuer that all share."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,12 @@ class Replica(Provider):
         """Return the value of a sample of ``/metrics``, named with its labels."""
         lines = (await self.http.get("/metrics")).text.splitlines()
         return float(next(line for line in lines if line.startswith(f"{sample} ")).split()[-1])
+
+    async def until_current(self, is_current: bool = True, *, patience: float = 10.0) -> None:
+        """Return when it trusts its memory, or no more."""
+        async with asyncio.timeout(patience):
+            while bool(await self.gauge("authsvc_redis_live")) is not is_current:  # noqa: ASYNC110  # it is another process
+                await asyncio.sleep(0.02)
 
     async def close(self) -> None:
         """Close the connections to it."""
