@@ -2,12 +2,26 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from email import message_from_bytes
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8
+from email.policy import SMTP, SMTPUTF8, EmailPolicy
+from typing import Final
 
 from authsvc.config.mail import MailSender
 from authsvc.protocol.mail_address import MailAddress, parse_mail_address
+
+_HEADERS: Final = (
+    "From",
+    "To",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "Auto-Submitted",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+    "MIME-Version",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +54,13 @@ class Message:
 def compose(mail: Mail, sender: MailSender) -> Message:
     """Return the message; raises ValueError when no mail can be sent to ``mail.to``.
 
-    It is in 7 bits, whatever its text, so that every server takes it.
+    It is in 7 bits but for an address beyond ASCII, so that every server takes it that may be
+    given it.
     """
     receiver = parse_mail_address(mail.to)
-    # Headers refuse line breaks, and encode what is beyond ASCII (RFC 2047).
-    base = SMTPUTF8 if receiver.needs_utf8 else SMTP
-    message = EmailMessage(base.clone(cte_type="7bit"))
+    # Headers encode what is beyond ASCII (RFC 2047).
+    policy = (SMTPUTF8 if receiver.needs_utf8 else SMTP).clone(cte_type="7bit")
+    message = EmailMessage(policy)
     message["From"] = Address(sender.name, addr_spec=sender.address)
     message["To"] = Address(username=receiver.local, domain=receiver.domain)
     message["Subject"] = mail.subject
@@ -54,4 +69,25 @@ def compose(mail: Mail, sender: MailSender) -> Message:
     # Nobody's absence is to be answered to us (RFC 3834 §5).
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(mail.text, charset="utf-8")
-    return Message(receiver, message.as_bytes())
+    content = message.as_bytes()
+    if not _says(content, policy, receiver, mail.text):
+        raise ValueError("an address that makes another message of it")
+    return Message(receiver, content)
+
+
+def _says(
+    content: bytes, policy: "EmailPolicy[EmailMessage]", receiver: MailAddress, text: str
+) -> bool:
+    """Tell whether the message is what was meant, for who reads no more than its bytes.
+
+    The library reads what it is given before it writes it, and may find more in it than we.
+    """
+    read = message_from_bytes(content, EmailMessage, policy=policy)
+    if tuple(read.keys()) != _HEADERS:
+        return False
+    raw = dict(read.raw_items())["To"].encode("utf-8", "surrogateescape")
+    return raw == str(receiver).encode() and _lines(read.get_content()) == _lines(text)
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n")

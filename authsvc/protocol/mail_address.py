@@ -1,7 +1,8 @@
 """Mail addresses that a message can be sent to (RFC 5321 §4.1.2, RFC 6531 §3.3).
 
 An account may have an address that only looks like one. What goes into an SMTP command and
-into a header is taken apart here first: no bracket, comma, space or quote can stand in it.
+into a header is taken apart here first: no bracket, comma, space or quote can stand in it, nor
+what begins an encoded word, which a reader of headers may take for any of them (RFC 2047 §2).
 """
 
 import re
@@ -44,7 +45,7 @@ class MailAddress:
 def parse_mail_address(text: str) -> MailAddress:
     """Return the address that ``text`` is; raises ValueError, without quoting it, if it is none."""
     match = _ADDRESS.fullmatch(text)
-    if match is None or not text.isprintable():
+    if match is None or not text.isprintable() or "=?" in text:
         raise ValueError("no address that mail can be sent to")
     if len(match[1].encode()) > MAX_LOCAL or len(text.encode()) > MAX_ADDRESS:
         raise ValueError("an address that is too long for mail")

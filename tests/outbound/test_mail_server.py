@@ -11,11 +11,12 @@ from urllib.parse import quote
 import pytest
 
 from authsvc.config.mail import MailSender, parse_smtp_url
-from authsvc.outbound import OutboundError
+from authsvc.outbound import OutboundError, mail_message
 from authsvc.outbound.breakers import FAILURES
 from authsvc.outbound.errors import BreakerOpen
 from authsvc.outbound.mail_message import Mail
 from authsvc.outbound.mail_server import MailServer
+from authsvc.protocol.mail_address import MailAddress
 from tests.mail_catcher import PASSWORD, USER, MailCatcher, Security, open_mail_catcher
 
 SENDER = MailSender("Beispiel für alle", "login@authsvc.example")
@@ -262,6 +263,10 @@ async def test_an_address_beyond_ascii_goes_to_a_server_that_knows_such_alone() 
         "anna@" + "a" * 63 + ".example" * 30,
         "anna",
         "@people.example",
+        "=?utf-8?q?a=0d=0aBcc=3a=20x?=@people.example",
+        "=?utf-8?q?a=40evil.example?=@people.example",
+        "=?utf-8?b?YQ0KQmNjOiBldmlsQGV2aWwuZXhhbXBsZQ?=@people.example",
+        "ü=?utf-8?q?a=0d=0a=0d=0aEVIL?=@people.example",
     ],
 )
 async def test_what_is_no_address_reaches_neither_envelope_nor_header(
@@ -270,6 +275,37 @@ async def test_what_is_no_address_reaches_neither_envelope_nor_header(
     failed = await failure(client(catcher), to=to)
     assert not failed.temporary
     assert catcher.connections == 0
+
+
+@pytest.mark.parametrize(
+    "local",
+    [
+        "=?utf-8?q?a=0d=0aBcc=3a=20x?=",
+        "=?utf-8?q?a=0d=0a=0d=0aEVIL?=",
+        "=?utf-8?q?a=40evil.example?=",
+        "=?utf-8?b?YQ0KQmNjOiBldmlsQGV2aWwuZXhhbXBsZQ?=",
+    ],
+)
+async def test_an_address_that_was_misread_makes_no_other_message(
+    catcher: MailCatcher, monkeypatch: pytest.MonkeyPatch, local: str
+) -> None:
+    """The second fence, as if the first one had let through what the library decodes."""
+    misread = MailAddress(local, "people.example")
+    monkeypatch.setattr(mail_message, "parse_mail_address", lambda _: misread)
+    failed = await failure(client(catcher), to=str(misread))
+    assert not failed.temporary
+    assert catcher.connections == 0
+
+
+@pytest.mark.parametrize("local", ["a=b", "a?b=c", "a?=b", "anna+" + "x" * 59, "j." + "ö" * 30])
+async def test_an_odd_address_that_is_one_gets_its_mail(catcher: MailCatcher, local: str) -> None:
+    to = f"{local}@{'b' * 60}.{'c' * 60}.example"
+    server = client(catcher)
+    await server.send(mail(to))
+    await server.rest()
+    caught = await catcher.take()
+    assert caught.receivers == [to]
+    assert caught.message["To"] == to
 
 
 async def test_looking_at_a_server_hands_nothing_in() -> None:
