@@ -220,7 +220,7 @@ for _outcome in ("succeeded", "failed", "delayed", "unavailable"):
     LOGINS.labels(_outcome)
 for _reason in ("away", "pool_exhausted"):
     DATABASE_UNAVAILABLE.labels(_reason)
-for _dependency in ("database", "redis"):
+for _dependency in ("database", "commits", "redis", "mail"):
     BREAKER_OPEN.labels(_dependency)
 
 

@@ -108,6 +108,11 @@ class BreakersByKey:
         breaker = self._failing.get(key)
         return breaker is not None and breaker.circuit.opened
 
+    def is_failing(self, key: str) -> bool:
+        """Tell whether ``key`` is left alone, but for a probe: until it has succeeded."""
+        breaker = self._failing.get(key)
+        return breaker is not None and not breaker.circuit.closed
+
     def count_open(self) -> int:
         """Return how many are left alone."""
         return sum(breaker.circuit.opened for breaker in self._failing.values())

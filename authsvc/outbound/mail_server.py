@@ -76,6 +76,10 @@ class MailServer:
             async with asyncio.timeout(self._seconds):
                 await self._send(message)
 
+    def is_left_alone(self) -> bool:
+        """Tell whether nothing is handed in, but for one message in a while that tries."""
+        return self._breakers.is_failing(_KEY)
+
     async def check(self) -> None:
         """Connect, as for a message, and leave; raises OutboundError when that fails."""
         with _explained():

@@ -31,6 +31,8 @@ def sample(server: AuthorizationServer) -> None:
     metrics.BREAKER_OPEN.labels("database").set(resources.database.breaker.is_open)
     metrics.BREAKER_OPEN.labels("commits").set(resources.database.commit_breaker.is_open)
     metrics.BREAKER_OPEN.labels("redis").set(resources.changes.redis_breaker.is_open)
+    if resources.mail_server is not None:
+        metrics.BREAKER_OPEN.labels("mail").set(resources.mail_server.is_left_alone())
     metrics.HASHES_WAITING.set(hashes.waiting)
     metrics.HASHES_RUNNING.set(hashes.running)
     metrics.REVOCATIONS_LISTED.set(revocations.listed)

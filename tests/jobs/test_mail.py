@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import select
 
 from authsvc.identity.mail_notices import MAIL_NOTICE
@@ -13,11 +14,13 @@ from authsvc.jobs import deliver_outbox as outbox_job
 from authsvc.jobs import scheduler
 from authsvc.jobs.deliver_mail import deliver_mail
 from authsvc.oauth.server import AuthorizationServer
+from authsvc.outbound.breakers import FAILURES
 from authsvc.storage import outbox
 from authsvc.storage.schema import outbox as table
 from tests.conftest import Backend, OpenProvider
 from tests.mail_catcher import MailCatcher, open_mail_catcher
 from tests.provider import ORIGIN, Provider
+from tests.server_programs import free_port
 
 ADDRESS = "anna@people.example"
 NEW_PASSWORD = "another horse battery"
@@ -258,3 +261,24 @@ async def test_a_mail_server_that_hangs_holds_up_nothing_else(
             await delivered.wait()
         assert catcher.caught.empty()
         assert len(await waiting(provider)) == 10
+
+
+async def test_metrics_show_that_the_mail_server_is_left_alone(
+    sqlite_backend: Backend, open_providers: OpenProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "SCHEDULE", ())
+    nobody = SecretStr(f"smtp://localhost:{free_port()}")
+    mailing = await open_providers(
+        sqlite_backend, smtp_url=nobody, mail_from="login@authsvc.example"
+    )
+
+    async def shown() -> bool:
+        scrape = (await mailing.http.get("/metrics")).text
+        return 'authsvc_breaker_open{dependency="mail"} 1.0' in scrape
+
+    account = await mailing.create_user(username="anna", email=ADDRESS)
+    for _ in range(FAILURES):
+        assert not await shown()
+        await set_password(mailing, account.id)
+        await deliver_mail(mailing.server)
+    assert await shown()

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from authsvc.config.mail import MailSender, parse_smtp_url
-from authsvc.outbound import OutboundError, mail_message
+from authsvc.outbound import OutboundError, breakers, mail_message
 from authsvc.outbound.breakers import FAILURES
 from authsvc.outbound.errors import BreakerOpen
 from authsvc.outbound.mail_message import Mail
@@ -196,6 +196,25 @@ async def test_a_server_that_hangs_is_given_up_and_then_left_alone(catcher: Mail
     with pytest.raises(BreakerOpen):
         await server.send(mail())
     assert catcher.connections == connections
+
+
+async def test_a_server_is_left_alone_until_a_message_has_gone_through(
+    catcher: MailCatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breakers, "RECOVERY_SECONDS", 1e-9)
+    catcher.held.clear()
+    server = client(catcher, timeout=timedelta(seconds=0.3))
+    for _ in range(FAILURES):
+        assert not server.is_left_alone()
+        await failure(server)
+    # Its time is over at once, but whether it is back nobody knows before one has tried.
+    assert server.is_left_alone()
+    await failure(server)
+    assert server.is_left_alone()
+    catcher.held.set()
+    await server.send(mail())
+    assert not server.is_left_alone()
+    await server.rest()
 
 
 async def test_nobody_who_listens_and_nobody_who_speaks_smtp(catcher: MailCatcher) -> None:
