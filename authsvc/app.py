@@ -1,6 +1,7 @@
 """The application: everything wired together, in the one place that knows it all."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
@@ -9,13 +10,13 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
-from authsvc import logs, metrics_folder
+from authsvc import logs, metrics, metrics_folder
 from authsvc.clock import Clock
 from authsvc.config import ConfigError, Settings, load_settings
 from authsvc.jobs.background import Work, keep_going, observe
 from authsvc.jobs.scheduler import run_schedule
 from authsvc.oauth.metadata import build_metadata, check_metadata
-from authsvc.oauth.server import open_authorization_server
+from authsvc.oauth.server import AuthorizationServer, open_authorization_server
 from authsvc.resources import Resources, open_resources, open_storage
 from authsvc.storage.audit import Origin
 from authsvc.storage.cancellation import end_all
@@ -31,6 +32,7 @@ from authsvc.web.middleware import RequestMiddleware
 from authsvc.web.people import open_people_edge
 from authsvc.web.rate_limits import RateLimits
 from authsvc.web.routes import CrossOrigin, build_routes
+from authsvc.web.worker_status import show_status
 
 log = logs.get_logger(__name__)
 
@@ -101,12 +103,30 @@ async def _serving(app: Starlette, resources: Resources) -> AsyncIterator[None]:
     if resources.redis is not None and settings.rate_limits:
         background.append(partial(counters.run, resources.redis))
     tasks = [asyncio.create_task(keep_going(work)) for work in background]
+    # A worker of jobs is scraped, too, and an alert tells when none of these is.
+    metrics.WORKERS.set(1)
     try:
         yield
     finally:
         await end_all(tasks)
         await app.state.readiness.close()
         await resources.changes.leave()
+
+
+@asynccontextmanager
+async def watched(server: AuthorizationServer, listener: socket.socket) -> AsyncIterator[None]:
+    """Show at ``listener`` how a worker of jobs is, as a serving process does; closes it."""
+    looking: list[Work] = [
+        partial(observe, server),
+        partial(gauges.watch, server),
+        partial(gauges.look_up, server),
+    ]
+    tasks = [asyncio.create_task(keep_going(work)) for work in looking]
+    try:
+        async with show_status(server, listener):
+            yield
+    finally:
+        await end_all(tasks)
 
 
 def check_traces(settings: Settings) -> None:

@@ -207,7 +207,11 @@ OUTBOUND_BREAKERS_OPEN = Gauge(
 )
 
 # The processes.
-WORKERS = Gauge("authsvc_workers", "Processes that serve.", multiprocess_mode="livesum")
+WORKERS = Gauge(
+    "authsvc_workers",
+    "Processes that serve; a worker of jobs counts 0.",
+    multiprocess_mode="livesum",
+)
 LOOP_LAG_SECONDS = Histogram(
     "authsvc_event_loop_lag_seconds",
     "How much later than asked for the event loop came back, twice a second.",

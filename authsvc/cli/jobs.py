@@ -1,12 +1,15 @@
 """``authsvc jobs``: the worker, what it does when, and what it could not deliver."""
 
+import socket
 import sys
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from authsvc import logs
+from authsvc.cli.addresses import listen
 from authsvc.cli.operation import Operation, check_schema, operate
 from authsvc.cli.operation import run as run_in_loop
 from authsvc.cli.output import AsJson, print_json, print_lines, print_table
@@ -14,28 +17,47 @@ from authsvc.config import Settings, load_settings, unknown_variables
 from authsvc.jobs.retry_dead import retry_dead_entries, retry_dead_entry
 from authsvc.jobs.scheduler import SCHEDULE, Scheduled
 from authsvc.jobs.worker import work_until_told
-from authsvc.oauth.server import open_authorization_server
+from authsvc.oauth.server import AuthorizationServer, open_authorization_server
 from authsvc.resources import open_resources
 from authsvc.storage.job_runs import JobRun, load_job_runs
 from authsvc.storage.outbox import StoredEntry, list_entries
 
 app = typer.Typer(help="Work that no request waits for: the schedule and the outbox.")
 
+_OTHER_PORT = "; take another with --metrics-port PORT"
 _JOB = ("name", "due_at", "last_run_at", "last_success_at", "lag_seconds", "last_error")
 _ENTRY = ("id", "state", "kind", "receiver", "attempts", "age_seconds", "due_at", "last_error")
 
 
 @app.command()
-def run(as_json: AsJson = False) -> None:
+def run(
+    metrics_host: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Address of the metrics; 127.0.0.1 if not given."),
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT", min=1, max=65_535, help="Port to show /metrics and /healthz on."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Work off the schedule and the outbox until told to end.
 
     On SIGTERM it finishes what is under way, and ends. Any number of workers may run on one
-    PostgreSQL; set AUTHSVC_JOBS=off for the processes that serve.
+    PostgreSQL; set AUTHSVC_JOBS=off for the processes that serve. Without --metrics-port it
+    listens nowhere.
     """
+    if metrics_host is not None and metrics_port is None:
+        raise typer.BadParameter("--metrics-host needs --metrics-port")
     settings = load_settings()
     logs.configure(level=settings.log_level, console=settings.log_format == "console")
     for name in unknown_variables():
         print(f"warning: {name} is not a setting of authsvc: misspelt?", file=sys.stderr)
+    listener = None
+    if metrics_port is not None:
+        listener = listen(metrics_host or "127.0.0.1", metrics_port, advice=_OTHER_PORT)
 
     def started() -> None:
         names = [scheduled.name for scheduled in SCHEDULE]
@@ -47,10 +69,22 @@ def run(as_json: AsJson = False) -> None:
 
     async def work(settings: Settings) -> None:
         await check_schema(settings)
-        async with open_resources(settings) as resources:
-            await work_until_told(open_authorization_server(resources), started=started)
+        async with open_resources(settings) as resources, AsyncExitStack() as stack:
+            server = open_authorization_server(resources)
+            if listener is not None:
+                await stack.enter_async_context(_watched(server, listener))
+            await work_until_told(server, started=started)
 
     run_in_loop(work(settings))
+
+
+def _watched(
+    server: AuthorizationServer, listener: socket.socket
+) -> AbstractAsyncContextManager[None]:
+    # What answers over HTTP takes long to import, and no other command of these needs it.
+    from authsvc.app import watched  # noqa: PLC0415  # see above
+
+    return watched(server, listener)
 
 
 @app.command("list")

@@ -1,15 +1,13 @@
 """``authsvc serve``: the service itself."""
 
-import errno
-import socket
 import sys
 from typing import Annotated
 
 import typer
 
+from authsvc.cli.addresses import check_address
 from authsvc.cli.operation import Operation, operate
 from authsvc.cli.output import AsJson, print_json, print_lines
-from authsvc.cli.refusal import Refused
 from authsvc.config import Settings, unknown_variables
 
 _OTHER_PORT = (
@@ -43,7 +41,8 @@ def serve(
     settings = operate(work)
     for name in unknown_variables():
         print(f"warning: {name} is not a setting of authsvc: misspelt?", file=sys.stderr)
-    _check_address(host, port)
+    # The server itself would say so in a log.
+    check_address(host, port, advice=_OTHER_PORT)
     # The server takes long to import, and nothing else on the command line needs it.
     from authsvc.app import serve as start  # noqa: PLC0415  # see above
 
@@ -58,17 +57,3 @@ def serve(
     except SystemExit as error:
         # The server ends the process with codes of its own, after it has logged why.
         raise typer.Exit(1 if error.code else 0) from error
-
-
-def _check_address(host: str, port: int) -> None:
-    """Raise Refused when nobody could listen there: the server itself would say so in a log."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        advice = _OTHER_PORT if error.errno == errno.EADDRINUSE else ""
-        raise Refused(f"can not listen on {host} port {port}: {error.strerror}{advice}") from error

@@ -1,4 +1,4 @@
-"""What goes on beside the requests of a serving process, whether it runs the jobs or not."""
+"""What goes on in a process beside its requests, or its jobs, whether it runs these or not."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,8 +34,8 @@ async def keep_going(work: Work) -> None:
 async def observe(server: AuthorizationServer) -> None:
     """Keep the metrics of jobs and outbox current until cancelled.
 
-    Every serving process does, also where a worker runs the jobs: a worker that is not there
-    tells nothing.
+    Every process that is scraped does, serving ones also where a worker runs the jobs: a worker
+    that is not there tells nothing.
     """
     since = server.resources.clock.now()
     while True:

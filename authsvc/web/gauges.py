@@ -25,7 +25,6 @@ def sample(server: AuthorizationServer) -> None:
     """Set the gauges of what this process holds in memory."""
     resources = server.resources
     hashes, revocations = resources.password_hashes, resources.revocations
-    metrics.WORKERS.set(1)
     metrics.REDIS_CONFIGURED.set(resources.redis is not None)
     metrics.REDIS_LIVE.set(resources.changes.live)
     metrics.BREAKER_OPEN.labels("database").set(resources.database.breaker.is_open)

@@ -119,10 +119,10 @@ class SlowClient:
 
 
 @contextmanager
-def working(cli: Cli) -> Iterator["subprocess.Popen[bytes]"]:
+def working(cli: Cli, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a worker until the block ends; it has begun when the block does."""
     with (cli.folder / "worker.log").open("wb") as log:
-        process = cli.start("jobs", "run", "--json", stderr=log)
+        process = cli.start("jobs", "run", "--json", *options, stderr=log)
         try:
             assert process.stdout is not None
             told = b""
