@@ -139,7 +139,8 @@ affinity:
 {{- end }}
 {{- end }}
 
-{{/* A pod that runs one command and serves nothing; takes root, component, args, resources. */}}
+{{/* A pod that runs one command and answers no requests; takes root, component, args, resources, and
+     metricsPort where it shows its metrics and whether it lives. */}}
 {{- define "authsvc.commandPod" -}}
 serviceAccountName: {{ include "authsvc.serviceAccount" .root }}
 automountServiceAccountToken: false
@@ -155,6 +156,25 @@ containers:
     image: {{ include "authsvc.image" .root }}
     imagePullPolicy: {{ .root.Values.image.pullPolicy }}
     args: {{ .args | toJson }}
+    {{- with .metricsPort }}
+    ports:
+      - name: metrics
+        containerPort: {{ . }}
+        protocol: TCP
+    startupProbe:
+      httpGet:
+        path: /healthz
+        port: metrics
+      periodSeconds: 2
+      failureThreshold: 60
+    livenessProbe:
+      httpGet:
+        path: /healthz
+        port: metrics
+      periodSeconds: 10
+      timeoutSeconds: 3
+      failureThreshold: 3
+    {{- end }}
     envFrom:
       - configMapRef:
           name: {{ include "authsvc.fullname" .root }}

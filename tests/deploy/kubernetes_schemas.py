@@ -16,7 +16,7 @@ VERSIONS: Final = ("1.27.0", "1.32.0", "1.37.0")
 """The oldest that the chart allows, one between, and the newest there is a schema of."""
 
 _DEFINITIONS: Final = "/api/_definitions.json"
-_CRDS: Final = ("servicemonitors", "prometheusrules")
+_CRDS: Final = ("podmonitors", "servicemonitors", "prometheusrules")
 
 
 def main(packages: Path, crds: Path, destination: Path) -> None:

@@ -81,8 +81,8 @@ def test_with_everything_on_each_kind_is_there() -> None:
     kinds = {each["kind"] for each in render(values_named("everything"))}
     assert kinds == {
         "ConfigMap", "CronJob", "Deployment", "HorizontalPodAutoscaler", "Ingress", "Job",
-        "NetworkPolicy", "PodDisruptionBudget", "PrometheusRule", "Service", "ServiceAccount",
-        "ServiceMonitor",
+        "NetworkPolicy", "PodDisruptionBudget", "PodMonitor", "PrometheusRule", "Service",
+        "ServiceAccount", "ServiceMonitor",
     }  # fmt: skip
 
 
@@ -200,6 +200,7 @@ def test_the_network_policy_covers_every_pod_and_lets_nobody_in_by_itself() -> N
             assert selector.items() <= pod["metadata"]["labels"].items()
     (ingress,) = policy["ingress"]
     assert len(ingress["from"]) == 2
+    assert [each["port"] for each in ingress["ports"]] == ["http", "metrics"]
     assert all(rule.get("to") or rule["ports"][0]["port"] == 53 for rule in policy["egress"])
 
 
@@ -212,6 +213,38 @@ def test_the_jobs_run_in_the_worker_or_else_in_the_servers() -> None:
 
     assert jobs("minimal") == ["off"]
     assert jobs("single") == []
+
+
+def test_the_worker_is_scraped_and_probed_where_it_listens() -> None:
+    manifests = render(values_named("everything"))
+    pod = pod_of(_named(manifests, "Deployment", "-worker"))
+    assert pod is not None
+    (container,) = pod["spec"]["containers"]
+    (port,) = container["ports"]
+    host, number = "0.0.0.0", str(port["containerPort"])  # of the pod
+    assert container["args"] == ["jobs", "run", "--metrics-host", host, "--metrics-port", number]
+    for probe in ("startupProbe", "livenessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/healthz", "port": port["name"]}
+    assert "readinessProbe" not in container
+    monitor = _named(manifests, "PodMonitor", "-worker")
+    servers = _named(manifests, "ServiceMonitor")
+    assert monitor["metadata"]["labels"] == servers["metadata"]["labels"]
+    assert monitor["spec"]["jobLabel"] == servers["spec"]["jobLabel"]
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    (of_servers,) = servers["spec"]["endpoints"]
+    assert endpoint == {**of_servers, "port": port["name"]}
+    for each in manifests:
+        if other := pod_of(each):
+            selected = monitor["spec"]["selector"]["matchLabels"].items()
+            assert (selected <= other["metadata"]["labels"].items()) is (other == pod)
+
+
+def test_where_the_servers_run_the_jobs_there_is_no_worker_to_scrape() -> None:
+    switches = ("--set", "worker.enabled=false")
+    manifests = render(values_named("everything"), *switches)
+    assert "PodMonitor" not in {each["kind"] for each in manifests}
+    (ingress,) = _named(manifests, "NetworkPolicy")["spec"]["ingress"]
+    assert [each["port"] for each in ingress["ports"]] == ["http"]
 
 
 def test_with_autoscaling_an_upgrade_leaves_the_number_of_replicas_alone() -> None:

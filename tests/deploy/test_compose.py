@@ -82,10 +82,10 @@ def test_every_image_is_pinned_to_a_version(services: dict[str, dict[str, Any]])
 
 
 def test_each_service_says_whether_it_is_well(services: dict[str, dict[str, Any]]) -> None:
-    # The image brings the check of the one that serves; the worker listens to nothing.
+    # The image brings the check of the one that serves.
     without = {name for name, service in services.items() if "test" not in
                service.get("healthcheck", {})}  # fmt: skip
-    assert without == {"authsvc", "jobs", *_ONE_SHOT}
+    assert without == {"authsvc", *_ONE_SHOT}
 
 
 def test_no_secret_is_in_it_and_each_is_a_file(services: dict[str, dict[str, Any]]) -> None:
@@ -151,6 +151,28 @@ def test_git_and_the_engine_never_see_the_secrets() -> None:
     ignored = subprocess.run(["git", "check-ignore", "--quiet", path], cwd=REPOSITORY, check=False)
     assert ignored.returncode == 0
     assert "*" in (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
+
+
+def test_prometheus_scrapes_servers_and_worker_as_one_job(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    (job,) = [
+        each
+        for each in _load(_FOLDER / "prometheus.yml")["scrape_configs"]
+        if each["job_name"] == "authsvc"
+    ]
+    asked = {name: each["port"] for each in job["dns_sd_configs"] for name in each["names"]}
+    assert asked == {"authsvc": 8000, "jobs": 8001}
+    worker = services["jobs"]
+    options = worker["command"][2:]
+    assert dict(zip(options[::2], options[1::2], strict=True)) == {
+        "--metrics-host": "0.0.0.0",  # of the container
+        "--metrics-port": "8001",
+    }
+    assert "ports" not in worker
+    assert "8001" in worker["healthcheck"]["test"][-1]
+    for name in asked:
+        assert set(services[name]["networks"]) & set(services["prometheus"]["networks"]), name
 
 
 def test_prometheus_understands_its_file_and_the_rules(tmp_path: Path) -> None:
