@@ -65,7 +65,8 @@ def test_every_command_that_they_run_exists() -> None:
     commands = {tuple(image.last("CMD").words)}
     commands |= {tuple(container["args"]) for container in _containers()}
     commands |= {tuple(each["command"]) for each in _services() if "command" in each}
-    assert {("db", "upgrade"), ("jobs", "run"), ("keys", "rotate")} <= commands
+    named = {command[:2] for command in commands}
+    assert {("db", "upgrade"), ("jobs", "run"), ("keys", "rotate")} <= named
     for command in commands:
         finished = subprocess.run(
             [sys.executable, "-m", "authsvc", *command, "--help"], capture_output=True, check=False
