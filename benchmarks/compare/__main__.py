@@ -7,23 +7,33 @@ import argparse
 import sys
 from pathlib import Path
 
-from benchmarks.compare.cells import CELLS, Amount
+from benchmarks.compare.cell import Amount
+from benchmarks.compare.cells import CELLS
+from benchmarks.compare.passwords import FLOODED, LOGIN, flood_row, login_row
 from benchmarks.compare.rows import row_of, table
 from benchmarks.compare.runs import Recorder, run_cell
 from benchmarks.compare.stage import Cores, open_stage
+from benchmarks.compare.starting import start_rows
 
 
 def main() -> None:
     """Measure, print, and end with 1 where a load went wrong."""
     given = _parser().parse_args()
     amount = Amount(given.connections, given.warm, given.seconds)
-    wanted = [cell for cell in CELLS if given.only in cell.name]
+    how = (amount, given.repeats)
     rows = []
+    given.raw.parent.mkdir(parents=True, exist_ok=True)
     with given.raw.open("w", encoding="utf-8") as raw, open_stage(_cores(given)) as stage:
         recorder = Recorder(raw, lambda line: print(line, file=sys.stderr, flush=True))
-        for cell in wanted:
-            runs = run_cell(stage, cell, amount, given.repeats, recorder, given.patience)
-            rows.append(row_of(cell, runs))
+        for cell in CELLS:
+            if given.only in cell.name:
+                runs = run_cell(stage, cell, *how, recorder, given.patience)
+                rows.append(row_of(cell, runs))
+        for name, row in ((LOGIN.name, login_row), (FLOODED.name, flood_row)):
+            if given.only in name:
+                rows.append(row(stage, *how, recorder, given.patience))
+        if given.only in "idle memory, start to first answer":
+            rows += start_rows(stage, max(3, given.repeats), recorder, given.patience)
     print(table(rows))
     sys.exit(any(row.met is None for row in rows))
 

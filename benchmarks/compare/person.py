@@ -58,6 +58,7 @@ class Person:
     def __init__(self, target: Target, name: str, connection: Connection) -> None:
         """``name`` is one of the people whom the target knows."""
         self._target, self._name, self._connection = target, name, connection
+        self.password = target.known.password
         self.cookies = Cookies()
         self.requests = 0
 
@@ -137,7 +138,7 @@ class Person:
         return _place(form.action), {**form.fields, **self._given(form)}
 
     def _given(self, form: Form) -> dict[str, str]:
-        given = {"password": self._target.known.password} if "password" in form.fields else {}
+        given = {"password": self.password} if "password" in form.fields else {}
         for field in ("username", "login"):
             if field in form.fields:
                 given[field] = self._name

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.compare.cells import Cell
+from benchmarks.compare.cell import Cell
 from benchmarks.compare.rated import Rated, median_of
 from benchmarks.compare.runs import Run, of
 

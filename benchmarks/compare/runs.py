@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import uvloop
 
-from benchmarks.compare.cells import Amount, Cell, Wrong
+from benchmarks.compare.cell import Amount, Cell, Wrong
 from benchmarks.compare.connection import ConnectionLost
 from benchmarks.compare.drive import Refused
 from benchmarks.compare.processes import (
