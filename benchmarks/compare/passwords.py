@@ -1,14 +1,16 @@
 """The rows in which Argon2 is the measure: logins, and tokens beside them."""
 
 import statistics
+from dataclasses import replace
 from functools import partial
 
-from benchmarks.compare.cell import Amount, Cell
+from benchmarks.compare.cell import Cell
+from benchmarks.compare.course import Course
 from benchmarks.compare.logins import bare_argon2_rate, password_login, tokens_beside_logins
 from benchmarks.compare.processes import wait_until_idle
 from benchmarks.compare.rated import median_of
 from benchmarks.compare.rows import Row, at_least, at_most, describe, failed
-from benchmarks.compare.runs import Recorder, Run, run_once
+from benchmarks.compare.runs import Run, what_went_wrong
 from benchmarks.compare.single import service_token
 from benchmarks.compare.stage import Stage
 
@@ -17,22 +19,21 @@ CALM = Cell("tokens without a flood of logins", partial(service_token, algorithm
 FLOODED = Cell("token p99 while logins flood", tokens_beside_logins, 3)
 
 
-def login_row(
-    stage: Stage, amount: Amount, repeats: int, recorder: Recorder, patience: float
-) -> Row:
+def login_row(stage: Stage, course: Course) -> Row:
     """Check passwords without anything else and sign in, in turn, on the same core."""
     bare: list[float] = []
     runs: list[Run] = []
     # Longer than other loads: a login takes as long as all that wait before it.
-    longer = Amount(amount.connections, max(2.0, amount.warm), 2 * amount.seconds)
+    amount = course.amount
+    slower = replace(amount, warm=max(2.0, amount.warm), seconds=2 * amount.seconds)
+    longer = course.with_amount(slower)
     with stage.ours.serve([stage.cores.server]) as target:
-        for repeat in range(repeats):
-            wait_until_idle(patience)
+        for repeat in range(course.repeats):
+            wait_until_idle(course.patience)
             bare.append(bare_argon2_rate(stage.cores.server, amount.seconds))
-            recorder.keep_other(bare_argon2_a_second=round(bare[-1], 2))
-            runs.append(run_once(LOGIN, target, repeat, longer))
-            recorder.keep(runs[-1])
-    if wrong := next((run.wrong for run in runs if run.wrong), None):
+            course.note(bare_argon2_a_second=round(bare[-1], 2))
+            runs.append(longer.run(LOGIN, target, repeat))
+    if wrong := what_went_wrong(runs):
         return failed(LOGIN.name, wrong)
     ours, floor = median_of([run.rated for run in runs]), statistics.median(bare)
     return at_least(
@@ -44,19 +45,14 @@ def login_row(
     )
 
 
-def flood_row(
-    stage: Stage, amount: Amount, repeats: int, recorder: Recorder, patience: float
-) -> Row:
+def flood_row(stage: Stage, course: Course) -> Row:
     """Get tokens without and with a flood of logins, in turn."""
     runs: dict[str, list[Run]] = {CALM.name: [], FLOODED.name: []}
     with stage.ours.serve([stage.cores.server]) as target:
-        for repeat in range(repeats):
+        for repeat in range(course.repeats):
             for cell in (CALM, FLOODED):
-                wait_until_idle(patience)
-                run = run_once(cell, target, repeat, amount)
-                recorder.keep(run)
-                runs[cell.name].append(run)
-    if wrong := next((run.wrong for of in runs.values() for run in of if run.wrong), None):
+                runs[cell.name].append(course.run(cell, target, repeat))
+    if wrong := what_went_wrong(run for of in runs.values() for run in of):
         return failed(FLOODED.name, wrong)
     calm, flooded = (median_of([run.rated for run in of]) for of in runs.values())
     times = flooded.p99 / calm.p99

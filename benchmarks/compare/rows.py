@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.compare.cell import Cell
 from benchmarks.compare.rated import Rated, median_of
-from benchmarks.compare.runs import Run, of
+from benchmarks.compare.runs import Run, of, what_went_wrong
 
 ON_REDIS, IN_MEMORY = "peer, Redis", "peer, memory"
 NONE = "-"
@@ -32,7 +32,7 @@ class Row:
 def row_of(cell: Cell, runs: Sequence[Run]) -> Row:
     """Return the row of a cell in which the peer does the same."""
     wanted = f"≥ {cell.ratio} of {cell.against}"
-    if any(run.wrong for run in runs):
+    if what_went_wrong(runs):
         return Row(cell.name, NONE, NONE, NONE, NONE, wanted, None)
     ours = median_of(of(runs, "ours"))
     memory, redis = (median_of(of(runs, name)) for name in (IN_MEMORY, ON_REDIS))

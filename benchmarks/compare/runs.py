@@ -1,11 +1,10 @@
-"""One load after the other, and what the machine did meanwhile."""
+"""One load, and what the machine did meanwhile."""
 
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
 
 import uvloop
 
@@ -16,10 +15,8 @@ from benchmarks.compare.processes import (
     busy_seconds,
     cpu_seconds,
     own_cpu_seconds,
-    wait_until_idle,
 )
 from benchmarks.compare.rated import Rated
-from benchmarks.compare.stage import Stage
 from benchmarks.compare.target import Target
 
 NOTHING = Rated(0, 1.0, 0.0, 0.0)
@@ -47,29 +44,14 @@ class Run:
         """Return it as one line of JSON."""
         return json.dumps({**dataclasses.asdict(self), "rate": round(self.rated.rate, 1)})
 
-
-class Recorder:
-    """Keeps each run, and writes it down at once."""
-
-    def __init__(self, raw: IO[str], progress: Callable[[str], None]) -> None:
-        """``raw`` takes lines of JSON, ``progress`` lines for a person."""
-        self._raw, self._progress = raw, progress
-
-    def keep(self, run: Run) -> None:
-        """Note a run."""
-        print(run.as_line(), file=self._raw, flush=True)
-        found = run.rated
-        self._progress(
-            f"{run.cell:38} {run.target:13} {found.rate:9.1f}/s  p50 {found.p50:8.2f} ms"
-            f"  p99 {found.p99:8.2f} ms  cpu: server {run.server_cpu:3.0f}, stores"
-            f" {run.stores_cpu:3.0f}, load {run.load_cpu:3.0f}, foreign {run.foreign_cpu:3.0f}"
-            f"{'  WRONG: ' + run.wrong if run.wrong else ''}"
+    def __str__(self) -> str:
+        found = self.rated
+        return (
+            f"{self.cell:38} {self.target:13} {found.rate:9.1f}/s  p50 {found.p50:8.2f} ms"
+            f"  p99 {found.p99:8.2f} ms  cpu: server {self.server_cpu:3.0f}, stores"
+            f" {self.stores_cpu:3.0f}, load {self.load_cpu:3.0f}, foreign {self.foreign_cpu:3.0f}"
+            f"{'  WRONG: ' + self.wrong if self.wrong else ''}"
         )
-
-    def keep_other(self, **found: Any) -> None:
-        """Note what is no load."""
-        print(json.dumps(found), file=self._raw, flush=True)
-        self._progress("  ".join(f"{name} {value}" for name, value in found.items()))
 
 
 def run_once(cell: Cell, target: Target, repeat: int, amount: Amount) -> Run:
@@ -110,29 +92,11 @@ def run_once(cell: Cell, target: Target, repeat: int, amount: Amount) -> Run:
     )
 
 
-def run_cell(
-    stage: Stage,
-    cell: Cell,
-    amount: Amount,
-    repeats: int,
-    recorder: Recorder,
-    patience: float,
-) -> list[Run]:
-    """Load ours and the peers in turn, ``repeats`` times.
-
-    Before each load an idle machine is waited for, ``patience`` seconds at most.
-    """
-    runs = []
-    with stage.ours_and_peers(cell.variant) as targets:
-        for repeat in range(repeats):
-            for target in targets:
-                wait_until_idle(patience)
-                run = run_once(cell, target, repeat, amount)
-                recorder.keep(run)
-                runs.append(run)
-    return runs
-
-
 def of(runs: Sequence[Run], target: str) -> list[Rated]:
     """Return what the runs of one target found."""
     return [run.rated for run in runs if run.target == target]
+
+
+def what_went_wrong(runs: Iterable[Run]) -> str | None:
+    """Return why the first run that does not count does not, or None where all do."""
+    return next((run.wrong for run in runs if run.wrong), None)

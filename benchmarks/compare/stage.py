@@ -12,7 +12,7 @@ from benchmarks.compare.ours import Ours
 from benchmarks.compare.peer import Peer, install
 from benchmarks.compare.processes import on_cores
 from benchmarks.compare.target import Known, Target
-from tests.servers import PostgresServer, start_postgres, start_redis
+from tests.servers import PostgresServer, RedisServer, start_postgres, start_redis
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Stage:
 
     cores: Cores
     postgres: PostgresServer
+    redis: RedisServer
     ours: Ours
     peer: Peer
     folder: Path
@@ -73,4 +74,4 @@ def open_stage(cores: Cores) -> Iterator[Stage]:
             redis = stack.enter_context(start_redis())
         stack.enter_context(on_cores([cores.load]))
         ours = Ours(postgres, redis, known, folder)
-        yield Stage(cores, postgres, ours, Peer(redis, known, folder), folder)
+        yield Stage(cores, postgres, redis, ours, Peer(redis, known, folder), folder)

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
+from benchmarks.compare.course import Course
 from benchmarks.compare.processes import Memory, memory_of, wait_until_idle
 from benchmarks.compare.rows import Row, at_most
-from benchmarks.compare.runs import Recorder
 from benchmarks.compare.stage import Stage
 from benchmarks.compare.target import Target
 
@@ -29,7 +29,7 @@ class Started:
     memory: Memory
 
 
-def start_rows(stage: Stage, times: int, recorder: Recorder, patience: float) -> list[Row]:
+def start_rows(stage: Stage, course: Course, times: int) -> list[Row]:
     """Start each provider several times; return the rows for memory and time."""
     core = [stage.cores.server]
     starts: dict[str, Callable[[], AbstractContextManager[Target]]] = {
@@ -40,7 +40,7 @@ def start_rows(stage: Stage, times: int, recorder: Recorder, patience: float) ->
     # The first one compiles what is imported; in an image that is done when it is built.
     with stage.ours.serve(core):
         pass
-    found = {name: _start(name, start, times, recorder, patience) for name, start in starts.items()}
+    found = {name: _start(name, start, course, times) for name, start in starts.items()}
     ours, peers = found["ours"], (found["memory"], found["Redis"])
     proportional = ours.memory.proportional / _MEGABYTE
     return [
@@ -69,17 +69,16 @@ def start_rows(stage: Stage, times: int, recorder: Recorder, patience: float) ->
 def _start(
     name: str,
     start: Callable[[], AbstractContextManager[Target]],
+    course: Course,
     times: int,
-    recorder: Recorder,
-    patience: float,
 ) -> Started:
     seconds, memories = [], []
     for _ in range(times):
-        wait_until_idle(patience)
+        wait_until_idle(course.patience)
         with start() as target:
             time.sleep(_SETTLED)
             memory = memory_of(target.process)
-        recorder.keep_other(
+        course.note(
             start=name,
             seconds=round(target.seconds_to_answer, 3),
             pss_bytes=memory.proportional,

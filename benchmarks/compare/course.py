@@ -1,0 +1,44 @@
+"""How often each load is made, how long it lasts, and who hears of it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import IO, Any
+
+from benchmarks.compare.cell import Amount, Cell
+from benchmarks.compare.processes import wait_until_idle
+from benchmarks.compare.runs import Run, run_once
+from benchmarks.compare.target import Target
+
+
+@dataclass(frozen=True)
+class Course:
+    """``repeats`` loads of ``amount``, each when the machine is idle.
+
+    That is waited for, ``patience`` seconds at most. ``raw`` takes lines of JSON, ``progress``
+    lines for a person.
+    """
+
+    amount: Amount
+    repeats: int
+    patience: float
+    raw: IO[str]
+    progress: Callable[[str], None]
+
+    def run(self, cell: Cell, target: Target, repeat: int, *, name: str | None = None) -> Run:
+        """Load one provider once, and note it as of the cell or by another ``name``."""
+        wait_until_idle(self.patience)
+        run = run_once(cell, target, repeat, self.amount)
+        run = replace(run, cell=name or cell.name)
+        print(run.as_line(), file=self.raw, flush=True)
+        self.progress(str(run))
+        return run
+
+    def note(self, **found: Any) -> None:
+        """Note what is no load."""
+        print(json.dumps(found), file=self.raw, flush=True)
+        self.progress("  ".join(f"{name} {value}" for name, value in found.items()))
+
+    def with_amount(self, amount: Amount) -> "Course":
+        """Return the same with another amount of load."""
+        return replace(self, amount=amount)
