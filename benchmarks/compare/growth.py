@@ -1,6 +1,7 @@
 """The same load on databases of different sizes, and how their statements find their rows."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from benchmarks.compare.cells import CELLS
 from benchmarks.compare.course import Course
 from benchmarks.compare.crowd import FILLED, fill
 from benchmarks.compare.plans import Plan, explain_all, plans_in
-from benchmarks.compare.processes import memory_of
+from benchmarks.compare.processes import SETTLED, memory_of
 from benchmarks.compare.rated import Rated, median_of
 from benchmarks.compare.rows import Row, at_most, failed
 from benchmarks.compare.runs import Run, run_once, what_went_wrong
@@ -61,6 +62,7 @@ def measure(stage: Stage, course: Course, databases: Mapping[int, str]) -> list[
         for size, url in databases.items():
             serving = stage.ours.serve([stage.cores.server], database_url=url)
             target = targets[size] = stack.enter_context(serving)
+            time.sleep(SETTLED)
             course.note(
                 size=size,
                 seconds_to_answer=round(target.seconds_to_answer, 3),

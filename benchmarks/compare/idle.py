@@ -2,13 +2,14 @@
 
 import asyncio
 import resource
+import time
 from collections.abc import Sequence
 from functools import partial
 
 from benchmarks.compare.cell import Amount, Cell, Wrong
 from benchmarks.compare.connection import Connection
 from benchmarks.compare.course import Course
-from benchmarks.compare.processes import memory_of
+from benchmarks.compare.processes import SETTLED, memory_of
 from benchmarks.compare.rated import Rated
 from benchmarks.compare.rows import Row, at_least, failed
 from benchmarks.compare.single import same_request
@@ -32,6 +33,7 @@ def idle_row(stage: Stage, course: Course) -> Row:
     try:
         # It inherits the limit.
         with stage.ours.serve([stage.cores.server]) as target:
+            time.sleep(SETTLED)
             empty = memory_of(target.process).proportional
             run = course.run(Cell(name, partial(_hold, empty=empty), 1.0), target, 0)
     finally:

@@ -16,6 +16,9 @@ import psutil
 _PATIENCE = 40
 """Seconds a process may take to end: longer than the service gives requests under way."""
 
+SETTLED = 3
+"""Seconds after a start in which the memory that only a start needs is given back."""
+
 
 @contextmanager
 def on_cores(cores: Sequence[int]) -> Iterator[None]:

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from benchmarks.compare.course import Course
-from benchmarks.compare.processes import Memory, memory_of, wait_until_idle
+from benchmarks.compare.processes import SETTLED, Memory, memory_of, wait_until_idle
 from benchmarks.compare.rows import Row, at_most
 from benchmarks.compare.stage import Stage
 from benchmarks.compare.target import Target
-
-_SETTLED = 3
-"""Seconds after the first answer in which what a start needs alone is given back."""
 
 _MEGABYTE = 1_000_000
 _MOST_MEMORY = 100
@@ -76,7 +73,7 @@ def _start(
     for _ in range(times):
         wait_until_idle(course.patience)
         with start() as target:
-            time.sleep(_SETTLED)
+            time.sleep(SETTLED)
             memory = memory_of(target.process)
         course.note(
             start=name,
