@@ -29,7 +29,7 @@ def main() -> None:
     amount, cores = Amount(given.connections, given.warm, given.seconds), _cores(given)
     raw_file = given.raw or _beside(given.write, growth=given.growth)
     raw_file.parent.mkdir(parents=True, exist_ok=True)
-    with raw_file.open("w", encoding="utf-8") as raw, open_stage(cores) as stage:
+    with raw_file.open("w", encoding="utf-8") as raw, open_stage(cores, given.logs) as stage:
         course = Course(amount, given.repeats, given.patience, raw, _say)
         used = versions(stage)
         how = report.settings(amount, given.repeats, cores)
@@ -115,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--growth", action="store_true", help="the service alone, and how it grows")
     option("--sizes", type=int, nargs="+", default=[10, 10_000, 1_000_000], metavar="N")
     option("--raw", type=Path, metavar="FILE", help="where each run is noted, as a line of JSON")
+    option("--logs", type=Path, metavar="FOLDER", help="keep what service and peer write there")
     option("--write", type=Path, metavar="FILE", help="a document with marks for the tables")
     return parser
 

@@ -78,7 +78,7 @@ async def _flood(target: Target, amount: Amount) -> AsyncIterator[list[str]]:
         while True:
             try:
                 await _sign_in(person)
-            except Refused as error:
+            except (ConnectionLost, Refused) as error:
                 refused.append(str(error))
                 await asyncio.sleep(1)
 

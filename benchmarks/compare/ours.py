@@ -93,7 +93,7 @@ class Ours:
             cores,
             {**self.variables, **variables},
             folder=Path.cwd(),
-            log=self._folder / "ours.log",
+            log=self._folder / f"ours-{port}.log",
         ) as process:
             seconds, metadata = await_answer(port, process, started)
             paths = paths_in(metadata)

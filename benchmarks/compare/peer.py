@@ -78,7 +78,7 @@ class Peer:
         if keeps == "Redis":
             variables["PEER_REDIS_URL"] = self._redis.create_database()
         started = time.perf_counter()
-        log = self._folder / f"peer-{keeps}.log"
+        log = self._folder / f"peer-{port}.log"
         command = [shutil.which("node") or "node", "server.mjs"]
         with running(command, cores, variables, folder=FOLDER, log=log) as process:
             seconds, metadata = await_answer(port, process, started)

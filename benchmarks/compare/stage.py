@@ -59,14 +59,16 @@ class Stage:
 
 
 @contextmanager
-def open_stage(cores: Cores) -> Iterator[Stage]:
+def open_stage(cores: Cores, logs: Path | None = None) -> Iterator[Stage]:
     """Start PostgreSQL and Redis; this process makes the load, so it goes to the core for that.
 
     PostgreSQL has the durability it has by default, and more memory than the tests give it.
+    What service and peer write goes to files in ``logs``, where that is given, and stays there.
     """
     install()
     with tempfile.TemporaryDirectory(prefix="authsvc-bench-") as name, ExitStack() as stack:
-        folder, known = Path(name), Known()
+        folder, known = logs or Path(name), Known()
+        folder.mkdir(parents=True, exist_ok=True)
         with on_cores(cores.stores):
             postgres = stack.enter_context(
                 start_postgres(wal_level="replica", full_page_writes="on", shared_buffers="512MB")
