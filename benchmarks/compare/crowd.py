@@ -17,7 +17,7 @@ INSERT INTO client_secrets (id, client_id, secret_hash, created_at)
 SELECT gen_random_uuid(), 'client' || i, sha256(('secret' || i)::bytea), now()
 FROM generate_series({first}, {last}) i
 """
-# Living ones, each in a family of its own, for another client and another person each.
+# Living ones, each in a family of its own and of another person.
 _TOKENS = """
 INSERT INTO refresh_tokens (token_hash, family_id, created_at, expires_at)
 SELECT sha256(('token' || id)::bytea), id, created_at, now() + interval '14 days'
@@ -28,7 +28,8 @@ INSERT INTO consents (user_id, client_id, scope, granted_at)
 SELECT user_id, client_id, scope, created_at
 FROM token_families WHERE id LIKE '018f0000-0000-7000-8000-%'
 """
-_OWN_CLIENT = "'client' || i, "
+# One app that half of all people use, and many that one person uses each.
+_APP = "CASE WHEN i % 2 = 0 THEN 'web' ELSE 'client' || i END, "
 
 FILLED = frozenset((*_TABLES, "clients", "client_secrets", "refresh_tokens", "consents"))
 """Which tables have as many rows as were asked for."""
@@ -43,9 +44,9 @@ async def fill(database_url: str, size: int) -> None:
             bounds = {"first": first, "last": last}
             statements = [_CLIENTS.format(**bounds), _SECRETS.format(**bounds)]
             for table in _TABLES:
-                # Rows of a sign-in are for one client there; here there are as many clients.
+                # There, rows of a sign-in are for one client.
                 insert = ROWS[table].insert(table, first, last)
-                statements.append(insert.replace("'app', ", _OWN_CLIENT))
+                statements.append(insert.replace("'app', ", _APP))
             for statement in statements:
                 await connection.execute(statement, timeout=600)
         for statement in (_TOKENS, _CONSENTS):

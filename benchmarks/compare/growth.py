@@ -1,6 +1,7 @@
 """The same load on databases of different sizes, and how their statements find their rows."""
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -17,6 +18,8 @@ from benchmarks.compare.rated import Rated, median_of
 from benchmarks.compare.rows import Row, at_most, failed
 from benchmarks.compare.runs import Run, run_once, what_went_wrong
 from benchmarks.compare.stage import Stage
+
+_LONGEST_STATEMENT = 240
 
 MOST_CHANGE = 1.2
 """What the slowest size's median may be of the fastest one's."""
@@ -137,8 +140,9 @@ def plans_table(plans: Mapping[str, Sequence[Plan]]) -> str:
     lines = ["| statement | reads by |", "| --- | --- |"]
     different = dict.fromkeys(plan for of in plans.values() for plan in of)
     for plan in different:
-        statement = plan.statement.replace("|", "\\|")
-        short = statement if len(statement) <= 160 else f"{statement[:157]}..."
+        # What is selected says nothing of how it is found.
+        statement = re.sub(r"\bSELECT .*? FROM ", "SELECT … FROM ", plan.statement)
+        short = statement.replace("|", "\\|")[:_LONGEST_STATEMENT]
         reads = ", ".join(f"{table}: {_how(table, index)}" for table, index in plan.reads)
         lines.append(f"| `{short}` | {reads} |")
     return "\n".join(lines)
