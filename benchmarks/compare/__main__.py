@@ -30,9 +30,9 @@ def main() -> None:
     raw_file = given.raw or _beside(given.write, growth=given.growth)
     raw_file.parent.mkdir(parents=True, exist_ok=True)
     with raw_file.open("w", encoding="utf-8") as raw, open_stage(cores, given.logs) as stage:
-        course = Course(amount, given.repeats, given.patience, raw, _say)
+        course = Course(amount, given.repeats, given.patience, given.fresh, raw, _say)
         used = versions(stage)
-        how = report.settings(amount, given.repeats, cores)
+        how = report.settings(course, cores)
         course.note(versions=used, settings=how)
         part, measure = ("growth", _grow) if given.growth else ("comparison", _compare)
         rows, tables = measure(stage, course, given)
@@ -50,6 +50,8 @@ def _compare(
     for cell in CELLS:
         if given.only in cell.name:
             with stage.ours_and_peers(cell.variant) as targets:
+                for target in targets:
+                    course.break_in(cell, target)
                 turns = [(repeat, each) for repeat in range(course.repeats) for each in targets]
                 runs = [course.run(cell, target, repeat) for repeat, target in turns]
             rows.append(row_of(cell, runs))
@@ -108,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--repeats", type=int, default=3, metavar="N")
     option("--seconds", type=float, default=5, metavar="N", help="of each load")
     option("--warm", type=float, default=1, metavar="N", help="seconds of load before each")
+    option("--fresh", type=float, default=8, metavar="N", help="seconds of load after a start")
     option("--patience", type=float, default=20, metavar="N", help="longest wait for idleness, s")
     option("--server-core", type=int, metavar="CORE")
     option("--load-core", type=int, metavar="CORE")

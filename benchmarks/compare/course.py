@@ -15,15 +15,25 @@ from benchmarks.compare.target import Target
 class Course:
     """``repeats`` loads of ``amount``, each when the machine is idle.
 
-    That is waited for, ``patience`` seconds at most. ``raw`` takes lines of JSON, ``progress``
+    That is waited for, ``patience`` seconds at most. ``fresh`` are the seconds of load that a new
+    process gets before any that counts. ``raw`` takes lines of JSON, ``progress``
     lines for a person.
     """
 
     amount: Amount
     repeats: int
     patience: float
+    fresh: float
     raw: IO[str]
     progress: Callable[[str], None]
+
+    def break_in(self, cell: Cell, target: Target) -> None:
+        """Load a provider that has just started until it is as fast as it will be.
+
+        Node.js compiles what is called often: its first seconds are half as fast.
+        """
+        if self.fresh:
+            run_once(cell, target, -1, replace(self.amount, warm=0, seconds=self.fresh))
 
     def run(self, cell: Cell, target: Target, repeat: int, *, name: str | None = None) -> Run:
         """Load one provider once, and note it as of the cell or by another ``name``."""

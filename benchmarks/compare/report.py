@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.compare.cell import Amount
+from benchmarks.compare.course import Course
 from benchmarks.compare.ours import VARIANTS
 from benchmarks.compare.stage import Cores
 from benchmarks.sizing import insert
 
 
-def settings(amount: Amount, repeats: int, cores: Cores) -> dict[str, str]:
+def settings(course: Course, cores: Cores) -> dict[str, str]:
     """Return how it was measured."""
+    amount = course.amount
     variants = [f"{name}: {', '.join(map(_pair, of.items()))}" for name, of in VARIANTS.items()]
     return {
-        "loads": f"{amount.connections} connections, {repeats} times {amount.seconds:g} s after"
-        f" {amount.warm:g} s to warm up; medians",
+        "loads": f"{amount.connections} connections, {course.repeats} times {amount.seconds:g} s after"
+        f" {amount.warm:g} s to warm up; medians. Beside the peer each process was loaded for"
+        f" {course.fresh:g} s before",
         "on cores": f"{cores.server} serves, {cores.load} makes the load, PostgreSQL and Redis on"
         f" {', '.join(map(str, cores.stores))}",
         "authsvc runs": "as the image starts it: one worker, `AUTHSVC_ENV=production`,"
