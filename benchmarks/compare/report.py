@@ -14,8 +14,8 @@ def settings(course: Course, cores: Cores) -> dict[str, str]:
     amount = course.amount
     variants = [f"{name}: {', '.join(map(_pair, of.items()))}" for name, of in VARIANTS.items()]
     return {
-        "loads": f"{amount.connections} connections, {course.repeats} times {amount.seconds:g} s after"
-        f" {amount.warm:g} s to warm up; medians. Beside the peer each process was loaded for"
+        "loads": f"{amount.connections} connections, {course.repeats} times {amount.seconds:g} s"
+        f" after {amount.warm:g} s to warm up; medians. Beside the peer each process was loaded for"
         f" {course.fresh:g} s before",
         "on cores": f"{cores.server} serves, {cores.load} makes the load, PostgreSQL and Redis on"
         f" {', '.join(map(str, cores.stores))}",
