@@ -65,6 +65,14 @@ deploy-check: $(VENV)/.development ## Check image, compose file and chart with t
 	tests/deploy/install
 	$(BIN)/python -m pytest -m deploy -o faulthandler_timeout=600 tests/deploy
 
+# BENCH_ARGS="--only refresh --seconds 2" measures a part, --growth how it grows.
+BENCH_ARGS ?=
+
+.PHONY: bench
+bench: $(VENV)/.development ## Measure beside a peer, oidc-provider, on one core; installs what it needs
+	benchmarks/install
+	$(BIN)/python -m benchmarks.compare $(BENCH_ARGS)
+
 .PHONY: check
 check: ## Run every check below, then the tests; CI runs interop, monitoring-check and deploy-check too
 	@$(MAKE) --no-print-directory format-check
@@ -127,6 +135,7 @@ lock: $(VENV)/.lock ## Write the locks anew; UPGRADE=--upgrade takes newer relea
 clean: ## Remove what make has made, but neither var/ nor keys/
 	rm -rf $(VENV) build dist authsvc.egg-info .mypy_cache .ruff_cache .pytest_cache \
 		.hypothesis .import_linter_cache tests/interop/openid_client/node_modules \
+		benchmarks/peer/node_modules \
 		tests/deploy/.tools
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
