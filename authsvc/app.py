@@ -17,10 +17,9 @@ from authsvc.jobs.background import Work, keep_going, observe
 from authsvc.jobs.scheduler import run_schedule
 from authsvc.oauth.metadata import build_metadata, check_metadata
 from authsvc.oauth.server import AuthorizationServer, open_authorization_server
-from authsvc.resources import Resources, open_resources, open_storage
+from authsvc.resources import Resources, open_resources
 from authsvc.storage.audit import Origin
 from authsvc.storage.cancellation import end_all
-from authsvc.storage.migrations import current_revision, known_revisions, newest_revision
 from authsvc.storage.rate_counters import RateCounters
 from authsvc.tracing import is_installed, open_tracing
 from authsvc.web import gauges
@@ -135,28 +134,12 @@ def check_traces(settings: Settings) -> None:
         raise ConfigError("AUTHSVC_TRACES needs OpenTelemetry: pip install 'authsvc[otel]'")
 
 
-async def check_schema(settings: Settings) -> None:
-    """Raise ConfigError when the database's schema is not the one this version needs.
-
-    A schema that is newer than this version is fine: migrations run while the version
-    before them still serves.
-    """
-    async with open_storage(settings) as (database, _):
-        try:
-            revision = await current_revision(database)
-        except (OSError, TimeoutError) as error:
-            raise ConfigError(f"the database does not answer: {type(error).__name__}") from error
-    if revision is None or (revision != newest_revision() and revision in known_revisions()):
-        raise ConfigError("the database is not migrated: run authsvc db upgrade")
-
-
 def serve(settings: Settings, *, host: str, port: int, workers: int) -> None:
-    """Serve until told to stop; raises ConfigError when the schema is not ready.
+    """Serve until told to stop, on a database whose schema is ready; raises ConfigError.
 
     On SIGTERM new connections are refused, after the delay that the settings name, and requests
     under way are answered.
     """
-    asyncio.run(check_schema(settings))
     check_traces(settings)
     with ExitStack() as stack:
         if workers > 1:

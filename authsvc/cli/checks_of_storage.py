@@ -19,8 +19,8 @@ from authsvc.signing.algorithms import ALGORITHMS
 from authsvc.signing.keyring import load_keyring
 from authsvc.storage.database import Database
 from authsvc.storage.database_clock import find_database_time
-from authsvc.storage.migrations import known_revisions, newest_revision
 from authsvc.storage.redis import REDIS_ERRORS, RedisClient, close_redis, open_redis
+from authsvc.storage.revisions import known_revisions, newest_revision
 from authsvc.storage.root_secrets import find_root_secret
 from authsvc.storage.signing_keys import SigningKeyRow, load_signing_keys
 

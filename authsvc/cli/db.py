@@ -9,7 +9,8 @@ from authsvc.cli.operation import find_revision, prepare, reach, run
 from authsvc.cli.output import AsJson, print_json, print_lines
 from authsvc.cli.refusal import Refused
 from authsvc.resources import open_storage
-from authsvc.storage.migrations import find_differences, newest_revision
+from authsvc.storage.migrations import find_differences
+from authsvc.storage.revisions import newest_revision
 
 app = typer.Typer(help="The database's schema.")
 

@@ -6,7 +6,7 @@ from authsvc.cli.operation import find_revision, operator, reach
 from authsvc.cli.refusal import Refused
 from authsvc.config import Settings
 from authsvc.resources import open_resources, open_storage
-from authsvc.storage import migrations
+from authsvc.storage import migrations, revisions
 
 HEAD, BASE = "head", "base"
 _TIMEOUT = 3_600.0
@@ -40,7 +40,7 @@ async def migrate_up(settings: Settings, revision: str = HEAD) -> Migration:
     if target is not None and target != before:
         async with open_storage(settings, database_timeout=_TIMEOUT) as (database, _):
             await reach(migrations.upgrade(database, target))
-    if target != migrations.newest_revision():
+    if target != revisions.newest_revision():
         return Migration(before, target, [])
     async with open_resources(settings) as resources, resources.database.transaction() as tx:
         if before != target:
@@ -74,8 +74,8 @@ def parse_revision(revision: str) -> str | None:
     if revision == BASE:
         return None
     if revision == HEAD:
-        return migrations.newest_revision()
-    known = migrations.known_revisions()
+        return revisions.newest_revision()
+    known = revisions.known_revisions()
     if revision not in known:
         names = ", ".join([BASE, *reversed(known)])
         raise Refused(f"there is no revision {revision!r}; there are {names}")
@@ -84,7 +84,7 @@ def parse_revision(revision: str) -> str | None:
 
 async def _record_downgrade(settings: Settings, before: str | None, target: str | None) -> None:
     # Recorded before it is done: afterwards there may be no table to write to.
-    if before != migrations.newest_revision():
+    if before != revisions.newest_revision():
         return
     async with open_resources(settings) as resources, resources.database.transaction() as tx:
         await resources.audit.record(
@@ -101,7 +101,7 @@ def _height(revision: str | None) -> int:
     """Return how many revisions lead to this one; raises Refused for one of a newer version."""
     if revision is None:
         return 0
-    known = migrations.known_revisions()
+    known = revisions.known_revisions()
     if revision not in known:
         raise Refused(
             f"the database is at revision {revision}, which a newer version of authsvc has made"

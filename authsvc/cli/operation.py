@@ -18,7 +18,7 @@ from authsvc.resources import Resources, open_resources, open_storage
 from authsvc.storage.audit import Origin
 from authsvc.storage.database import Database
 from authsvc.storage.database_errors import unavailable
-from authsvc.storage.migrations import current_revision, known_revisions, newest_revision
+from authsvc.storage.revisions import current_revision, known_revisions, newest_revision
 
 T = TypeVar("T")
 

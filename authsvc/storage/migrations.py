@@ -1,23 +1,23 @@
 """Alembic, driven from code: up, down, where we are, and whether models and schema agree.
 
 The scripts lie in ``migrations/`` at the top of the repository. These functions block
-on the database and are for the command line and tests, not for the event loop.
+on the database and are for the command line and tests, not for the event loop. Alembic is
+imported where it works: every command imports this file, and few move the schema.
 """
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from authsvc.protocol.errors import Conflict
 from authsvc.storage.database import Database
+from authsvc.storage.revisions import SCRIPTS
 from authsvc.storage.schema import APPEND_ONLY, metadata
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _LOCK_NOT_AVAILABLE = "55P03"
 _POSTGRESQL_TRIGGERS = (
@@ -25,7 +25,6 @@ _POSTGRESQL_TRIGGERS = (
     " WHERE tgenabled IN ('O', 'A') AND pg_table_is_visible(pg_class.oid)"
 )
 _SQLITE_TRIGGERS = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
-_SCRIPTS = Path(__file__).resolve().parents[2] / "migrations"
 
 
 async def upgrade(database: Database, revision: str = "head") -> None:
@@ -34,33 +33,16 @@ async def upgrade(database: Database, revision: str = "head") -> None:
     Raises Conflict when a lock is not to be had in time. What was done until then stays or
     is undone as a whole, and the next upgrade goes on from there.
     """
-    await _run(database, lambda config: command.upgrade(config, revision))
+    from alembic.command import upgrade  # noqa: PLC0415  # see above
+
+    await _run(database, lambda config: upgrade(config, revision))
 
 
 async def downgrade(database: Database, revision: str) -> None:
     """Migrate the schema down to ``revision``; ``base`` is an empty database."""
-    await _run(database, lambda config: command.downgrade(config, revision))
+    from alembic.command import downgrade  # noqa: PLC0415  # see above
 
-
-async def current_revision(database: Database) -> str | None:
-    """Return the revision the schema is at, or None where it was never migrated."""
-    async with database.engine.connect() as connection:
-        return await connection.run_sync(
-            lambda sync: MigrationContext.configure(sync).get_current_revision()
-        )
-
-
-def newest_revision() -> str:
-    """Return the newest revision there is a script for."""
-    head = ScriptDirectory(str(_SCRIPTS)).get_current_head()
-    if head is None:
-        raise RuntimeError(f"no migrations in {_SCRIPTS}")
-    return head
-
-
-def known_revisions() -> list[str]:
-    """Return every revision there is a script for, newest first."""
-    return [script.revision for script in ScriptDirectory(str(_SCRIPTS)).walk_revisions()]
+    await _run(database, lambda config: downgrade(config, revision))
 
 
 async def find_differences(database: Database) -> list[str]:
@@ -68,6 +50,8 @@ async def find_differences(database: Database) -> list[str]:
 
     A trigger that keeps audit rows and is gone or disabled is a difference, too.
     """
+    from alembic.autogenerate import compare_metadata  # noqa: PLC0415  # see above
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415  # see above
 
     def compare(connection: Connection) -> list[str]:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -87,10 +71,12 @@ def _find_missing_triggers(connection: Connection) -> list[str]:
     return [f"the trigger {name} is missing or disabled" for name in sorted(wanted - found)]
 
 
-async def _run(database: Database, action: Callable[[Config], None]) -> None:
+async def _run(database: Database, action: Callable[["Config"], None]) -> None:
+    from alembic.config import Config  # noqa: PLC0415  # see above
+
     def migrate(connection: Connection) -> None:
         config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", str(_SCRIPTS))
+        config.set_main_option("script_location", str(SCRIPTS))
         action(config)
 
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from authsvc.storage.migrations import newest_revision
+from authsvc.storage.revisions import newest_revision
 from tests.cli.command import Cli, variables_of
 from tests.conftest import Backend
 from tests.servers import PostgresServer

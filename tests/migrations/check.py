@@ -11,7 +11,8 @@ from functools import partial
 
 from authsvc.storage.database import Database
 from authsvc.storage.engines import open_database
-from authsvc.storage.migrations import known_revisions, upgrade
+from authsvc.storage.migrations import upgrade
+from authsvc.storage.revisions import known_revisions
 from tests.migrations.rows import fill
 from tests.migrations.watch import watch
 from tests.servers import start_postgres

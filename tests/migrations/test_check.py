@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from authsvc.storage import migrations
+from authsvc.storage import migrations, revisions
 from authsvc.storage.database import Database
 from authsvc.storage.engines import open_database
 from tests.migrations import check
@@ -159,8 +159,9 @@ async def test_an_index_built_concurrently_is_accepted(database: Database) -> No
 def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the migrations, to which a test may add."""
     copy = tmp_path / "migrations"
-    shutil.copytree(migrations._SCRIPTS, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(migrations, "_SCRIPTS", copy)
+    shutil.copytree(revisions.SCRIPTS, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(migrations, "SCRIPTS", copy)
+    monkeypatch.setattr(revisions, "SCRIPTS", copy)
     return copy
 
 
@@ -187,7 +188,7 @@ async def test_what_was_accepted_of_a_revision_is_still_there_to_accept(
 async def test_one_more_revision_that_locks_is_refused(
     postgres_server: PostgresServer, scripts: Path
 ) -> None:
-    newest = migrations.newest_revision()
+    newest = revisions.newest_revision()
     (scripts / "versions" / "9999_bad.py").write_text(
         f'"""Bad."""\n\nfrom alembic import op\n\nrevision = "9999"\n'
         f'down_revision = "{newest}"\nbranch_labels = None\ndepends_on = None\n\n\n'

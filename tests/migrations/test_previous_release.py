@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from authsvc.storage.migrations import newest_revision
+from authsvc.storage.revisions import newest_revision
 from tests.browser import Browser
 from tests.conftest import MASTER_KEY
 from tests.migrations.previous_release import REVISION, unpack

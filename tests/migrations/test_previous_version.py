@@ -15,7 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from authsvc.resources import open_storage
 from authsvc.storage.database import Database
-from authsvc.storage.migrations import downgrade, known_revisions, upgrade
+from authsvc.storage.migrations import downgrade, upgrade
+from authsvc.storage.revisions import known_revisions
 from tests.conftest import BackendName
 from tests.migrations.rows import (
     Rows,

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from authsvc.storage.migrations import known_revisions
+from authsvc.storage.revisions import known_revisions
 from tests.runbooks.runbook import DOCUMENT, read_runbooks
 
 

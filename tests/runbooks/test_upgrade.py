@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from authsvc.storage.migrations import newest_revision
+from authsvc.storage.revisions import newest_revision
 from tests.conftest import Backend
 from tests.faults.replica import Replica
 from tests.migrations.previous_release import REVISION, unpack

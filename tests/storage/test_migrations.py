@@ -8,19 +8,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.engine.interfaces import ReflectedIndex
 
 from authsvc.resources import open_storage
 from authsvc.storage.database import Database
-from authsvc.storage.migrations import (
-    current_revision,
-    downgrade,
-    find_differences,
-    known_revisions,
-    newest_revision,
-    upgrade,
-)
+from authsvc.storage.migrations import downgrade, find_differences, upgrade
+from authsvc.storage.revisions import SCRIPTS, current_revision, known_revisions, newest_revision
 from authsvc.storage.schema import metadata
 from tests.conftest import MASTER_KEY, BackendName
 from tests.storage.empty_backend import make_unmigrated_backend
@@ -98,6 +93,21 @@ async def test_each_revision_can_be_taken_back_and_made_again(
         await upgrade(database)
         assert await _schema(database) == schemas[-1]
         assert await find_differences(database) == []
+
+
+def test_the_files_of_the_revisions_are_named_and_ordered_as_alembic_does_it() -> None:
+    scripts = ScriptDirectory(str(SCRIPTS))
+    assert [script.revision for script in scripts.walk_revisions()] == known_revisions()
+    assert scripts.get_current_head() == newest_revision()
+
+
+async def test_a_process_that_serves_does_not_import_alembic() -> None:
+    program = "import sys, authsvc.app, authsvc.cli.program; print('alembic' in sys.modules)"
+    found = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, cwd=_ROOT
+    )
+    output, _ = await found.communicate()
+    assert (found.returncode, output) == (0, b"False\n")
 
 
 NOW = "2026-01-01 00:00:00.000000+00:00"
