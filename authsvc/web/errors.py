@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
 
-from authsvc.guard import bearer_challenge
+from authsvc.bearer import bearer_challenge
 from authsvc.metrics import ERRORS, route_of
 from authsvc.protocol.errors import (
     InvalidClient,

@@ -6,7 +6,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from authsvc.guard import read_bearer_token
+from authsvc.bearer import read_bearer_token
 from authsvc.oauth.registration import register_client
 from authsvc.oauth.registration_management import (
     delete_registration,

@@ -2,7 +2,7 @@
 
 from starlette.requests import Request
 
-from authsvc.guard import read_bearer_token
+from authsvc.bearer import read_bearer_token
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.protocol.errors import (
     InvalidRequest,

@@ -101,15 +101,6 @@ def test_the_files_of_the_revisions_are_named_and_ordered_as_alembic_does_it() -
     assert scripts.get_current_head() == newest_revision()
 
 
-async def test_a_process_that_serves_does_not_import_alembic() -> None:
-    program = "import sys, authsvc.app, authsvc.cli.program; print('alembic' in sys.modules)"
-    found = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, cwd=_ROOT
-    )
-    output, _ = await found.communicate()
-    assert (found.returncode, output) == (0, b"False\n")
-
-
 NOW = "2026-01-01 00:00:00.000000+00:00"
 BEFORE = (
     (

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
-from authsvc.guard import Principal
+from authsvc.bearer import Principal
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.protocol.errors import NotFound
 from authsvc.storage.audit import Origin

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from authsvc.access.administration import ADMIN_PERMISSION
-from authsvc.guard import Guard, Principal
+from authsvc.bearer import Guard, Principal
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.protocol.errors import InvalidRequest, NotFound
 from authsvc.protocol.text import is_storable

@@ -1,6 +1,6 @@
 """The guard's verifier inside the authorization server: it asks itself."""
 
-from authsvc.guard import Principal
+from authsvc.bearer import Principal
 from authsvc.oauth.bearer import check_access_token
 from authsvc.oauth.server import AuthorizationServer
 
