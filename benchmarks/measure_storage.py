@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
+import orjson
 import redis
 from argon2 import PasswordHasher, Type
 
@@ -29,7 +30,6 @@ from authsvc.storage.purge import PURGES, Cutoffs
 from authsvc.storage.redis import open_redis
 from authsvc.storage.revocations import Revocation, RevocationList
 from benchmarks.fill import ROWS
-from tests.provider import MovableClock
 from tests.servers import start_postgres, start_redis
 
 _STEPS = 20
@@ -138,44 +138,41 @@ async def measure_revocations(database: Database, redis_url: str, entries: int) 
     }
 
 
-async def measure_polls(database: Database, redis_url: str, entries: int) -> dict[str, float]:
-    """Return CPU microseconds that an entry costs a process at a poll, each second.
+async def measure_learning(database: Database, redis_url: str, entries: int) -> dict[str, float]:
+    """Return CPU microseconds that an entry of another process costs one that runs on.
 
-    ``recent`` is one of the last two minutes, which is read; ``just_now`` one of the last ten
-    seconds, which is written to Redis again besides.
+    It is heard by itself, read at the next poll, and never again.
     """
-    client, clock = open_redis(redis_url), MovableClock()
-    # Ahead of what was listed before, and at once ahead of what is listed here.
-    clock.move(minutes=10)
-    revocations = RevocationList(database, client, Changes(database, client), clock)
-    await _add(database, revocations, entries)
-    just_now = await _poll_seconds(revocations)
-    clock.move(seconds=30)
-    recent = await _poll_seconds(revocations)
+    client, clock = open_redis(redis_url), Clock()
+    changes = Changes(database, client)
+    revocations = RevocationList(database, client, changes, clock)
+    others = RevocationList(database, client, Changes(database, client), clock)
+    async with client.pubsub() as subscription:
+        await subscription.subscribe(changes.channel)
+        await revocations._reload(everything=True)
+        await _add(database, others, entries, at_once=1)
+        began = time.process_time()
+        while revocations.listed < others.listed:
+            message = await subscription.get_message(ignore_subscribe_messages=True, timeout=10)
+            if message is not None:
+                changes._receive(orjson.loads(message["data"]))
+        await revocations._reload(everything=False)
+        used = time.process_time() - began
     await client.aclose()
-    return {
-        "just_now_cpu_us": round(just_now / entries * 1e6, 1),
-        "recent_cpu_us": round(recent / entries * 1e6, 1),
-    }
+    return {"learnt_cpu_us": round(used / entries * 1e6, 1)}
 
 
-async def _add(database: Database, revocations: RevocationList, entries: int) -> None:
-    for _ in range(entries // 500):
+async def _add(
+    database: Database, revocations: RevocationList, entries: int, *, at_once: int = 500
+) -> None:
+    for _ in range(entries // at_once):
         now = revocations._clock.now()
         made = [
-            Revocation("session", new_id(now), now, now + timedelta(hours=1)) for _ in range(500)
+            Revocation("session", new_id(now), now, now + timedelta(hours=1))
+            for _ in range(at_once)
         ]
         async with database.transaction() as tx:
             await revocations.add(tx, made)
-
-
-async def _poll_seconds(revocations: RevocationList, times: int = 5) -> float:
-    # What comes first looks whether Redis has the list at all.
-    await revocations._reload(everything=False)
-    began = time.process_time()
-    for _ in range(times):
-        await revocations._reload(everything=False)
-    return (time.process_time() - began) / times
 
 
 def measure_argon2(hashes: int = 20) -> dict[str, float]:
@@ -204,7 +201,7 @@ async def measure(postgres_url: str, redis_url: str, rows: int) -> dict[str, Any
         return {
             "revocation": {
                 **await measure_revocations(database, redis_url, min(rows, 50_000)),
-                **await measure_polls(database, redis_url, min(rows, 10_000)),
+                **await measure_learning(database, redis_url, min(rows, 5_000)),
             },
             "bytes_per_row": await measure_tables(postgres_url, rows),
             "wal_bytes_of_refresh_after_checkpoint": await measure_wal_after_checkpoint(

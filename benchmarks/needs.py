@@ -6,18 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from authsvc.storage.changes import HEARTBEAT, POLL
-from authsvc.storage.revocations import _LAST_MOMENTS, _RECENT
+from authsvc.storage.changes import HEARTBEAT
 from benchmarks.hash_queue import workers_needed
 from benchmarks.simulation import Simulated, simulate
 from benchmarks.traffic import DAY, Traffic
 
 USED: Final = 0.6
 """The share of a core that a serving process may use at the peak: beyond it, answers wait."""
-_POLLS_OF_RECENT: Final = _RECENT.total_seconds() / POLL
-"""Polls of one process that read an entry of the revocation list again."""
-_POLLS_OF_JUST_NOW: Final = _LAST_MOMENTS.total_seconds() / POLL
-"""Those of them that write it to Redis again, too."""
 
 Measured = dict[str, Any]
 
@@ -30,8 +25,8 @@ class Needs:
     request_cores: float
     """Cores that are busy with requests, without the password hashes."""
     hash_cores: int
-    poll_share: float
-    """The share of a core that each process uses to look up revocations."""
+    learning_share: float
+    """The share of a core that each process uses to learn of revocations."""
     heartbeat_share: float
     """The share of a core that each process uses to hear the heartbeats of all."""
     processes: int | None
@@ -70,9 +65,9 @@ def find_needs(traffic: Traffic, measured: Measured, *, sample: int = 4_000) -> 
     hash_seconds = measured["argon2"]["cpu_seconds"]
     request_cores = _sum(requests, costs, "cpu_ms") / 1000 - requests["sign_in"] * hash_seconds
     hash_cores = workers_needed(requests["sign_in"], hash_seconds)
-    poll_share = simulated.revocations * _poll_seconds(revocation)
+    learning_share = simulated.revocations * revocation["learnt_cpu_us"] / 1e6
     per_beat = measured["heartbeat_cpu_us"] / 1e6 / HEARTBEAT
-    processes = _processes(request_cores, poll_share, per_beat)
+    processes = _processes(request_cores, learning_share, per_beat)
     rows = {"users": float(traffic.people), **simulated.rows}
     per_row = measured["bytes_per_row"] | {"revocations": revocation["table_bytes"]}
     wal = _sum(requests, costs, "wal_bytes")
@@ -81,7 +76,7 @@ def find_needs(traffic: Traffic, measured: Measured, *, sample: int = 4_000) -> 
         requests=requests,
         request_cores=request_cores,
         hash_cores=hash_cores,
-        poll_share=poll_share,
+        learning_share=learning_share,
         heartbeat_share=per_beat * (processes or 0),
         processes=processes,
         postgres_cores=_sum(requests, costs, "postgres_cpu_ms") / 1000,
@@ -125,22 +120,15 @@ def _audit_events_a_day(traffic: Traffic, measured: Measured) -> float:
     return traffic.sign_ins * DAY * per_visit
 
 
-def _processes(request_cores: float, poll_share: float, per_beat: float) -> int | None:
+def _processes(request_cores: float, learning_share: float, per_beat: float) -> int | None:
     """Return the fewest processes none of which uses more than ``USED`` of a core.
 
-    Polls cost each process the same, and heartbeats the more, the more processes there are.
+    Each learns of all revocations, and hears the heartbeats of all.
     """
     for processes in range(max(1, math.ceil(request_cores)), math.ceil(USED / per_beat)):
-        if request_cores / processes + poll_share + processes * per_beat <= USED:
+        if request_cores / processes + learning_share + processes * per_beat <= USED:
             return processes
     return None
-
-
-def _poll_seconds(revocation: dict[str, float]) -> float:
-    """Return CPU seconds that a process spends on each entry, over all polls that meet it."""
-    read_again = _POLLS_OF_RECENT - _POLLS_OF_JUST_NOW
-    written_again = revocation["just_now_cpu_us"] * _POLLS_OF_JUST_NOW
-    return (written_again + revocation["recent_cpu_us"] * read_again) / 1e6
 
 
 def _sum(requests: dict[str, float], costs: Measured, unit: str) -> float:

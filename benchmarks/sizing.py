@@ -63,7 +63,7 @@ _LINES: dict[str, Callable[[Needs], str]] = {
     "all requests a second": lambda need: _number(sum(need.requests.values())),
     "visits at once": lambda need: _number(need.visits),
     "cores busy with requests": lambda need: _number(need.request_cores),
-    "of each process's core, polls of revocations": lambda need: _share(need.poll_share),
+    "of each process's core, learning of revocations": lambda need: _share(need.learning_share),
     "the same, heartbeats of the others": lambda need: (
         _share(need.heartbeat_share) if need.processes else "-"
     ),

@@ -24,7 +24,7 @@ from authsvc.storage.breaker import Breaker
 from authsvc.storage.cancellation import check_not_cancelled
 from authsvc.storage.database import Database, Transaction
 from authsvc.storage.peers import Peers
-from authsvc.storage.redis import REDIS_ERRORS, RedisClient, database_number
+from authsvc.storage.redis import REDIS_ERRORS, Pipeline, RedisClient, database_number
 from authsvc.storage.schema import registry_versions
 from authsvc.storage.upsert import insert_into
 from authsvc.tracing import span
@@ -46,6 +46,8 @@ No shorter, since one of many may well be slow for a moment.
 """
 
 Message = dict[str, Any]
+Writes = Callable[[Pipeline], None]
+"""Adds commands that write to a pipeline."""
 
 
 class Changes:
@@ -120,15 +122,19 @@ class Changes:
 
         tx.after_commit(announce)
 
-    async def announce(self, message: Message) -> None:
-        """Tell every process; what can not be told takes as long as they need to find it."""
+    async def announce(self, message: Message, *, along: Writes | None = None) -> bool:
+        """Tell every process; what can not be told takes as long as they need to find it.
+
+        Whoever hears it knows that what was written ``along`` was written. Return whether
+        it was told.
+        """
         if self._redis is None:
-            return
+            return False
         try:
             if not self.redis_breaker.admits():
                 raise ConnectionError("breaker open")
             with span("redis PUBLISH"):
-                await self._publish(self._redis, message)
+                await self._publish(self._redis, message, along)
         except REDIS_ERRORS as error:
             self.redis_breaker.note_failure()
             self._untold += 1
@@ -137,8 +143,12 @@ class Changes:
             # Others may hear their heartbeat still, and trust their memory. What was changed
             # is not answered before they have noticed, or have looked it up.
             await asyncio.sleep(LEARNT)
+            return False
+        return True
 
-    async def _publish(self, redis: RedisClient, message: Message) -> None:
+    async def _publish(
+        self, redis: RedisClient, message: Message, along: Writes | None = None
+    ) -> None:
         """Publish ``message``; raises one of REDIS_ERRORS, also when no master took it.
 
         A replica takes it, too, and tells nobody but its own subscribers: whoever is still
@@ -147,10 +157,18 @@ class Changes:
         """
         packed = orjson.dumps(message)
         if isinstance(redis, RedisCluster):
+            if along is not None:
+                # Keys of several servers are in no transaction: they come before the message.
+                written = redis.pipeline()
+                along(written)
+                await written.execute()
             await redis.publish(self.channel, packed)
             return
-        pipeline = redis.pipeline(transaction=False)
-        _ = pipeline.delete(f"{self.channel}:nothing")
+        pipeline = redis.pipeline(transaction=along is not None)
+        if along is None:
+            _ = pipeline.delete(f"{self.channel}:nothing")
+        else:
+            along(pipeline)
         _ = pipeline.publish(self.channel, packed)
         await pipeline.execute()
 

@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.client import Pipeline as ServerPipeline
+from redis.asyncio.cluster import ClusterNode, ClusterPipeline
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
@@ -21,6 +22,7 @@ TIMEOUT = 0.5
 """Seconds a connection or a command may take."""
 
 RedisClient = Redis | RedisCluster
+Pipeline = ServerPipeline | ClusterPipeline
 
 
 def database_number(redis: RedisClient) -> int:

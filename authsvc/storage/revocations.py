@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import and_, case, or_, select
+from sqlalchemy import String, and_, bindparam, case, or_, select, text
 
 from authsvc.clock import Clock
 from authsvc.logs import get_logger
-from authsvc.storage.changes import Changes
+from authsvc.storage.changes import Changes, Writes
 from authsvc.storage.database import Database, Transaction
-from authsvc.storage.redis import REDIS_ERRORS, RedisClient
+from authsvc.storage.redis import REDIS_ERRORS, Pipeline, RedisClient
 from authsvc.storage.schema import revocations
 from authsvc.storage.upsert import insert_into
 from authsvc.tracing import span
@@ -35,13 +35,20 @@ KEY_PREFIX = "authsvc:revoked:"
 COMPLETE = "authsvc:revoked"
 """The key that says that Redis holds the whole list; gone when Redis was flushed."""
 _RECENT = timedelta(minutes=2)
-"""How far back a poll looks: longer than a transaction takes and clocks differ."""
-_LAST_MOMENTS = timedelta(seconds=10)
-"""What a poll writes to Redis again, in case a fail-over lost it."""
+"""How far back a poll looks: longer than a transaction takes and clocks differ.
+
+So much is written to Redis again after a new subscription, in case a fail-over lost it.
+"""
+_CLOCK_SET_BACK = timedelta(seconds=10)
+"""How far the clock goes back before what memory forgot may count again."""
 _BATCH = 500
 _COMPLETE_TTL = timedelta(seconds=10)
 _SWEEP_AT = 10_000
 """Entries in memory from which on those that expired are looked for."""
+_FIRST_UNFINISHED = text("SELECT CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text)")
+_WRITTEN_SINCE = text("age(revocations.xmin) <= age(CAST(CAST(:since AS text) AS xid))").bindparams(
+    bindparam("since", type_=String)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ class RevocationList:
         self._unshared: dict[tuple[Kind, str], Revocation] = {}
         self._sweep_at = _SWEEP_AT
         self._reloaded_at = datetime.fromtimestamp(0, UTC)
+        self._first_unfinished: int | None = None
         changes.listen("revoked", self._hear, self._reload)
 
     @property
@@ -127,7 +135,7 @@ class RevocationList:
 
     def _was_set_back(self, now: datetime) -> bool:
         """Tell whether the clock was put back: what seemed over was forgotten, and is not."""
-        return now < self._reloaded_at - _LAST_MOMENTS
+        return now < self._reloaded_at - _CLOCK_SET_BACK
 
     async def _ask_database(
         self, identities: Iterable[tuple[Kind, str]], issued_at: datetime
@@ -155,38 +163,47 @@ class RevocationList:
             # Polls forget what expired; while Redis is away there are none.
             self._forget_expired(self._clock.now())
             self._sweep_at = max(_SWEEP_AT, 2 * len(self._entries))
-        packed = [[_pack(entry) for entry in batch] for batch in _batches(entries)]
-        writable = entries
-        if self._changes.redis_breaker.is_open:
-            # Nobody waits for what is known to be in vain: a poll writes it.
-            self._unshared.update({(entry.kind, entry.value): entry for entry in entries})
-            writable = []
-        await asyncio.gather(
-            self._write_redis(writable),
-            *(self._changes.announce({"revoked": batch}) for batch in packed),
-        )
+        await asyncio.gather(*(self._tell(batch) for batch in _batches(entries)))
 
-    async def _write_redis(self, entries: Sequence[Revocation]) -> bool:
-        """Write to the shared list; what Redis did not take is written at the next poll."""
-        if self._redis is None:
-            return False
-        now = self._clock.now()
+    async def _tell(self, entries: Sequence[Revocation]) -> None:
+        """Write to the shared list and announce, both or neither; a poll makes up for it."""
+        self._note_unshared(entries)
+        message = {"revoked": [_pack(entry) for entry in entries]}
+        if await self._changes.announce(message, along=self._writes(entries)):
+            self._note_shared(entries)
+
+    def _note_unshared(self, entries: Iterable[Revocation]) -> None:
         self._unshared.update({(entry.kind, entry.value): entry for entry in entries})
+
+    def _note_shared(self, entries: Iterable[Revocation]) -> None:
+        for entry in entries:
+            self._unshared.pop((entry.kind, entry.value), None)
+
+    def _writes(self, entries: Iterable[Revocation]) -> Writes:
+        now = self._clock.now()
+
+        def write(pipeline: Pipeline) -> None:
+            for entry in entries:
+                life = max(entry.expires_at - now, timedelta(seconds=1))
+                before = math.ceil(entry.issued_before.timestamp() * 1000)
+                _ = pipeline.set(f"{KEY_PREFIX}{entry.kind}:{entry.value}", before, px=life)
+
+        return write
+
+    async def _write_redis(self, redis: RedisClient, entries: Sequence[Revocation]) -> bool:
+        """Write to the shared list; what Redis did not take is written at the next poll."""
+        self._note_unshared(entries)
         for batch in _batches(entries):
             try:
-                pipeline = self._redis.pipeline(transaction=False)
-                for entry in batch:
-                    life = max(entry.expires_at - now, timedelta(seconds=1))
-                    before = math.ceil(entry.issued_before.timestamp() * 1000)
-                    _ = pipeline.set(f"{KEY_PREFIX}{entry.kind}:{entry.value}", before, px=life)
+                pipeline = redis.pipeline(transaction=False)
+                self._writes(batch)(pipeline)
                 with span("redis SET"):
                     await pipeline.execute()
             except REDIS_ERRORS as error:
                 self._changes.redis_breaker.note_failure()
                 log.warning("revocation_not_shared", error=type(error).__name__)
                 return False
-            for entry in batch:
-                self._unshared.pop((entry.kind, entry.value), None)
+            self._note_shared(batch)
         return True
 
     async def _reload(self, everything: bool) -> None:
@@ -204,14 +221,21 @@ class RevocationList:
             if not complete:
                 await self._learn(now, everything=True)
                 missing = [Revocation(*key, *times) for key, times in self._entries.items()]
-            if await self._write_redis([*missing, *self._unshared.values()]):
-                await self._mark_complete(anew=not complete)
+            if self._redis is not None and await self._write_redis(
+                self._redis, [*missing, *self._unshared.values()]
+            ):
+                await self._mark_complete(self._redis, anew=not complete)
         except REDIS_ERRORS as error:
             log.warning("revocation_list_not_kept", error=type(error).__name__)
         self._forget_expired(now)
 
     async def _learn(self, now: datetime, *, everything: bool) -> list[Revocation]:
-        """Read into memory; return what was not known yet, or is so new that Redis may lack it."""
+        """Read into memory what may not be there; return what Redis may lack.
+
+        That is what was not heard of. With ``everything`` that is also what is so new that a
+        fail-over of Redis may have lost it.
+        """
+        recent = min(now, self._reloaded_at) - _RECENT
         statement = select(
             revocations.c.kind,
             revocations.c.value,
@@ -220,24 +244,33 @@ class RevocationList:
             revocations.c.created_at,
         ).where(revocations.c.expires_at > now)
         if not everything:
-            statement = statement.where(revocations.c.created_at > now - _RECENT)
+            statement = statement.where(revocations.c.created_at > recent)
         async with self._database.reading() as tx:
+            since, unfinished = self._first_unfinished, await self._find_unfinished(tx)
+            if not everything and since is not None and unfinished and since <= unfinished:
+                # What was finished before is known. A row has 32 bits of the number.
+                statement = statement.where(_WRITTEN_SINCE.bindparams(since=str(since % 2**32)))
             rows = (await tx.execute(statement)).all()
+        # Only now: if reading fails, the next poll begins where this one did.
+        self._first_unfinished = unfinished
         missing = []
         for *values, created_at in rows:
             entry = Revocation(*values)
-            known = (entry.kind, entry.value) in self._entries
-            self._keep(entry)
-            if not known or created_at > now - _LAST_MOMENTS:
+            if self._keep(entry) or (everything and created_at > recent):
                 missing.append(entry)
         return missing
 
-    async def _mark_complete(self, *, anew: bool) -> None:
+    async def _find_unfinished(self, tx: Transaction) -> int | None:
+        """Return the number of the oldest transaction under way; None where there are none."""
+        if self._database.is_sqlite:
+            return None
+        return int((await tx.execute(_FIRST_UNFINISHED)).scalar_one())
+
+    async def _mark_complete(self, redis: RedisClient, *, anew: bool) -> None:
         # Short-lived: should nobody be left to keep the list whole, it stops to claim so.
         # Only who has just written the whole list may set what was not there: Redis may
         # have been flushed since it was found complete.
-        if self._redis is not None:
-            _ = await self._redis.set(COMPLETE, 1, px=_COMPLETE_TTL, xx=not anew)
+        _ = await redis.set(COMPLETE, 1, px=_COMPLETE_TTL, xx=not anew)
 
     def _hear(self, packed: list[list[Any]]) -> None:
         for kind, value, issued_before, expires_at in packed:
@@ -250,13 +283,13 @@ class RevocationList:
                 )
             )
 
-    def _keep(self, entry: Revocation) -> None:
+    def _keep(self, entry: Revocation) -> bool:
+        """Keep ``entry`` in memory; tell whether that says more than what was there."""
         kept = self._entries.get((entry.kind, entry.value))
         before, expires_at = kept or (entry.issued_before, entry.expires_at)
-        self._entries[entry.kind, entry.value] = (
-            max(before, entry.issued_before),
-            max(expires_at, entry.expires_at),
-        )
+        keep = max(before, entry.issued_before), max(expires_at, entry.expires_at)
+        self._entries[entry.kind, entry.value] = keep
+        return keep != kept
 
     def _forget_expired(self, now: datetime) -> None:
         expired = [key for key, (_, expires_at) in self._entries.items() if expires_at <= now]

@@ -29,7 +29,7 @@ def test_the_text_has_the_numbers_that_were_measured() -> None:
     for told in (
         f"{wal['off']:,} bytes of WAL for a refresh right after one, {refresh['wal_bytes']} long",
         f"{wal['pglz']:,} bytes with `pglz`",
-        f"{revocation['recent_cpu_us']} µs an entry, and {revocation['just_now_cpu_us']:.0f} µs in",
+        f"costs each process {revocation['learnt_cpu_us']:.0f} µs",
         f"deleted {round(MEASURED['purged_rows_a_second'], -2):,} refresh tokens a second",
         f"Redis is not a limit: {revocation['redis_bytes']} bytes",
         f"A hash takes {MEASURED['argon2']['cpu_seconds']:.2f} CPU seconds and 64 MiB",
@@ -97,8 +97,8 @@ def test_rarer_refreshes_spare_rows_and_no_hash() -> None:
 def test_with_too_many_revocations_no_number_of_processes_suffices() -> None:
     few, many = (_needs(replace(USUAL, people=n)) for n in (1_000_000, 100_000_000))
     assert few.processes is not None
-    # Each process has its polls besides its share of the requests.
-    used = few.request_cores / few.processes + few.poll_share + few.heartbeat_share
+    # Each process learns of revocations besides its share of the requests.
+    used = few.request_cores / few.processes + few.learning_share + few.heartbeat_share
     assert used <= USED
     assert many.processes is None
     assert many.purge_share > 1

@@ -1,5 +1,6 @@
 """No entry of the revocation list is lost: not by slow writers, wrong clocks, or Redis."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -9,11 +10,11 @@ from typing import Any
 import pytest
 import redis.asyncio
 from redis.exceptions import ConnectionError as RedisConnectionError
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from authsvc.resources import Resources, open_resources
 from authsvc.storage.database import Transaction
-from authsvc.storage.revocations import COMPLETE, KEY_PREFIX
+from authsvc.storage.revocations import COMPLETE, KEY_PREFIX, Kind
 from authsvc.storage.schema import revocations
 from authsvc.storage.shared_revocations import SharedRevocations
 from tests.browser import Browser
@@ -115,6 +116,10 @@ class _Refusing:
         """Take a command."""
         return self
 
+    def publish(self, *_arguments: Any) -> "_Refusing":
+        """Take a message."""
+        return self
+
     async def execute(self) -> None:
         """Fail."""
         raise RedisConnectionError
@@ -151,10 +156,85 @@ async def test_what_a_fail_over_lost_is_written_again(
     # The copy that took over lacked the last write; what says that all is there it had.
     assert await raw_redis.delete(f"{KEY_PREFIX}token:{claims_of(token)['jti']}") == 1
     assert await raw_redis.exists(COMPLETE)
+    replica.clock.move(seconds=100)
 
-    await _poll(replica)
+    assert await raw_redis.client_kill_filter(_type="pubsub") >= 1  # as a fail-over does
 
-    assert await _is_listed(listed, token) is True
+    async def is_back() -> bool:
+        return await _is_listed(listed, token) is True
+
+    await seconds_until(is_back)
+
+
+async def test_who_is_killed_once_it_is_durable_leaves_it_to_the_next_poll(
+    shared: Backend, replica: Provider, listed: SharedRevocations
+) -> None:
+    client = await replica.create_client()
+    await replica.revoke(client, await _machine_token(replica, client))
+    user: tuple[Kind, str] = ("user", str(uuid.uuid4()))
+    async with _without_redis(shared, replica.clock) as resources:
+        for _ in range(2):
+            # The same entry again, which says more than the one that is known.
+            replica.clock.move(seconds=10)
+            revoked_at = replica.clock.now()
+            async with resources.database.transaction() as tx:
+                await resources.revoker.revoke_user(tx, user[1])
+
+            await _poll(replica)
+
+            assert replica.resources.revocations._entries[user][0] >= revoked_at
+            instant = int(revoked_at.timestamp() * 1000)
+            assert await listed.is_revoked([user], instant) is True
+            assert await listed.is_revoked([user], instant + 5000) is False
+
+
+async def test_what_is_heard_is_in_the_shared_list_already(
+    replica: Provider, raw_redis: Any
+) -> None:
+    client, changes = await replica.create_client(), replica.resources.changes
+    token = await _machine_token(replica, client)
+    key = f"{KEY_PREFIX}token:{claims_of(token)['jti']}"
+    async with raw_redis.pubsub() as listening, asyncio.TaskGroup() as tasks:
+        await listening.subscribe(changes.channel)
+        tasks.create_task(replica.revoke(client, token))
+        async for message in listening.listen():
+            if message["type"] == "message" and b"revoked" in message["data"]:
+                assert await raw_redis.exists(key)
+                break
+
+
+async def test_a_poll_reads_what_is_new_and_writes_what_nobody_heard(
+    shared: Backend, raw_redis: Any
+) -> None:
+    reads: list[int] = []
+
+    def note(_connection: Any, cursor: Any, statement: str, *_rest: Any) -> None:
+        if "FROM revocations" in statement:
+            reads.append(cursor.rowcount)
+
+    async def sets() -> int:
+        stats = await raw_redis.info("commandstats")
+        return int(stats.get("cmdstat_set", {"calls": 0})["calls"])
+
+    clock = MovableClock()
+    async with (
+        open_resources(shared.settings(), clock=clock) as resources,
+        _without_redis(shared, clock) as other,
+    ):
+        reading = resources.database._readers.sync_engine
+        event.listen(reading, "after_cursor_execute", note)
+        writes: list[int] = []
+        for writer in (resources, resources, other, resources):
+            async with writer.database.transaction() as tx:
+                await writer.revoker.revoke_user(tx, str(uuid.uuid4()))
+            before = await sets()
+            await resources.revocations._reload(everything=False)
+            writes.append(await sets() - before - 1)  # each says anew that the list is whole
+        await resources.revocations._reload(everything=False)
+
+    # The first gives an empty Redis the list, and reads a second time for it.
+    assert reads == [1, 1, 1, 1, 1, 0]
+    assert writes == [1, 0, 1, 0]
 
 
 async def test_a_revoked_clients_codes_are_void_and_what_they_just_gave_is_revoked(
