@@ -97,6 +97,8 @@ async def test_a_poll_finds_what_nobody_announced_however_long_ago_it_was_begun(
     clock.move(seconds=writer)
     async with _without_redis(shared, clock) as resources, resources.database.transaction() as tx:
         await _revoke(resources, tx, token)
+        # What is written after it is durable before it.
+        await replica.create_client()
         # Time goes on before the commit, or has gone on elsewhere all the while.
         replica.clock.move(seconds=reader)
         await _poll(replica)
