@@ -82,7 +82,7 @@ async def prepare(database_url: str) -> None:
         await resources.key_rotation.ensure_first_keys(tx, Origin("test"))
 
 
-def _prepare_now(database_url: str) -> None:
+def prepare_now(database_url: str) -> None:
     """Prepare the database on a loop of its own: the test that asks may have one running."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(lambda: asyncio.run(prepare(database_url))).result()
@@ -92,7 +92,7 @@ def _prepare_now(database_url: str) -> None:
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file that is ready to be copied."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    _prepare_now(f"sqlite:///{path}")
+    prepare_now(f"sqlite:///{path}")
     return path
 
 
@@ -100,7 +100,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def postgres_template(postgres_server: PostgresServer) -> str:
     """The name of a PostgreSQL database that is ready to be copied."""
     url = postgres_server.create_database()
-    _prepare_now(url)
+    prepare_now(url)
     return url.rpartition("/")[2]
 
 

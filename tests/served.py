@@ -24,10 +24,11 @@ _PATIENCE = 60
 class Served:
     """A provider that answers at ``issuer``; ``log`` is the file of its log lines.
 
-    It listens on ``port`` of a loopback address, whatever the issuer.
+    It listens on ``port`` of the loopback address ``host``, whatever the issuer.
     """
 
     issuer: str
+    host: str
     port: int
     log: Path
     process: subprocess.Popen[bytes]
@@ -79,7 +80,7 @@ def serve(
         )
     try:
         _wait_until_ready(f"http://{host}:{port}/readyz", process, log)
-        yield Served(issuer, port, log, process, environment, folder)
+        yield Served(issuer, host, port, log, process, environment, folder)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(_PATIENCE)

@@ -21,6 +21,8 @@ from tests.deploy.chart import (
 from tests.deploy.kubernetes_schemas import VERSIONS
 
 pytestmark = pytest.mark.deploy
+_DATABASE_MAINTENANCE_SECONDS = 300
+"""For which pods that start wait for the database, rather than be restarted again and again."""
 
 each_values = pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
 
@@ -166,10 +168,13 @@ def test_the_probes_ask_what_each_is_for() -> None:
     assert spec is not None
     (container,) = spec["spec"]["containers"]
     asked = {name: container[name]["httpGet"]["path"] for name in container if "Probe" in name}
-    # A database that is away must not restart the pods: only readiness asks for it.
+    # A pod begins when it can serve all. A database that is away then neither restarts the pods
+    # nor takes them all away: what they have in memory is served.
     assert asked == {
-        "startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz",
+        "startupProbe": "/readyz", "livenessProbe": "/healthz", "readinessProbe": "/healthz",
     }  # fmt: skip
+    startup = container["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= _DATABASE_MAINTENANCE_SECONDS
 
 
 def test_only_what_serves_gets_requests_and_the_budget() -> None:
