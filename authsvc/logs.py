@@ -7,11 +7,15 @@ is replaced before it is written, so that a slip does not become a leak.
 import json
 import logging
 import sys
-from typing import Any
+import time
+from typing import Any, Final
 
 import orjson
 import structlog
 from structlog.typing import EventDict, WrappedLogger
+
+SAID_AGAIN: Final = 60.0
+"""Seconds after which it is said again that something still fails."""
 
 _SECRET_FIELDS = frozenset(
     {
@@ -97,3 +101,40 @@ def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """Return the logger of the module ``name``."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(module=name)
     return logger
+
+
+class FailureLog:
+    """Says of what is tried again and again that it fails, and when it works again.
+
+    What fails five times a second would otherwise bury the log: it is said the first time,
+    then once in ``SAID_AGAIN`` seconds with how often it failed meanwhile.
+    """
+
+    def __init__(
+        self, logger: structlog.typing.FilteringBoundLogger, failed: str, works: str, **facts: str
+    ) -> None:
+        """``failed`` and ``works`` are the events, ``facts`` go with both."""
+        self._logger = logger
+        self._failed = failed
+        self._works = works
+        self._facts = facts
+        self._is_failing = False
+        self._untold = 0
+        self._told_at = 0.0
+
+    def note_failure(self, error: BaseException) -> None:
+        """Note that it failed, with the name of the error's class alone: a text may tell more."""
+        now = time.monotonic()
+        self._untold += 1
+        if self._is_failing and now - self._told_at < SAID_AGAIN:
+            return
+        self._logger.warning(
+            self._failed, **self._facts, error=type(error).__name__, times=self._untold
+        )
+        self._is_failing, self._untold, self._told_at = True, 0, now
+
+    def note_success(self) -> None:
+        """Note that it worked."""
+        if self._is_failing:
+            self._logger.info(self._works, **self._facts)
+            self._is_failing, self._untold = False, 0

@@ -211,3 +211,32 @@ def test_on_a_console_a_line_is_text(capsys: pytest.CaptureFixture[str]) -> None
     assert "alg=ES256" in written
     with pytest.raises(json.JSONDecodeError):
         json.loads(written)
+
+
+def test_what_fails_again_and_again_is_said_once_a_minute_and_that_it_works_again(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    logs.configure()
+    failures = logs.FailureLog(get_logger(__name__), "job_failed", "job_works", job="purge")
+
+    failures.note_success()
+    for _ in range(5):
+        failures.note_failure(ValueError(SECRET))
+    now[0] += logs.SAID_AGAIN
+    failures.note_failure(OSError(SECRET))
+    failures.note_success()
+    failures.note_success()
+    failures.note_failure(OSError())
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    told = [(line["event"], line.get("error"), line.get("times")) for line in lines]
+    assert told == [
+        ("job_failed", "ValueError", 1),
+        ("job_failed", "OSError", 5),
+        ("job_works", None, None),
+        ("job_failed", "OSError", 1),
+    ]
+    assert {line["job"] for line in lines} == {"purge"}
+    assert SECRET not in str(lines)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from authsvc.jobs import scheduler
-from authsvc.logs import get_logger
+from authsvc.logs import FailureLog, get_logger
 from authsvc.metrics import JOB_LAG, OUTBOX_DEAD, OUTBOX_OLDEST, OUTBOX_WAITING, SAMPLES_FAILED
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.storage.cancellation import check_not_cancelled
@@ -38,12 +38,15 @@ async def observe(server: AuthorizationServer) -> None:
     that is not there tells nothing.
     """
     since = server.resources.clock.now()
+    observing = FailureLog(log, "observation_failed", "observation_works")
     while True:
         try:
             await observe_once(server, since=since)
         except Exception as error:  # noqa: BLE001  # whatever it is, the next look comes
             SAMPLES_FAILED.inc()
-            log.warning("observation_failed", error=type(error).__name__)
+            observing.note_failure(error)
+        else:
+            observing.note_success()
         check_not_cancelled()
         await asyncio.sleep(OBSERVE_SECONDS)
 

@@ -15,7 +15,7 @@ from authsvc.jobs.purge_expired import purge_expired
 from authsvc.jobs.purge_unused_clients import purge_unused_clients
 from authsvc.jobs.rotate_keys import rotate_keys
 from authsvc.jobs.stopping import is_stopping, pause
-from authsvc.logs import get_logger
+from authsvc.logs import FailureLog, get_logger
 from authsvc.metrics import JOB_RUNS
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.storage.cancellation import check_not_cancelled
@@ -76,16 +76,21 @@ async def run_schedule(server: AuthorizationServer) -> None:
             tasks.create_task(_repeat(scheduled, run(scheduled, server).run))
 
 
-async def _repeat(scheduled: Scheduled, run: Callable[[], Awaitable[None]]) -> None:
+async def _repeat(scheduled: Scheduled, run: Callable[[], Awaitable[bool]]) -> None:
+    """Call ``run`` again and again, which tells whether there was work that it did."""
+    running = FailureLog(log, "job_failed", "job_works", job=scheduled.name)
     while not is_stopping():
         await pause(min(scheduled.seconds, LOOK_SECONDS))
         if is_stopping():
             return
         try:
-            await run()
+            is_done = await run()
         except Exception as error:  # noqa: BLE001  # whatever it is, the next run comes
             JOB_RUNS.labels(scheduled.name, "failed").inc()
-            log.warning("job_failed", job=scheduled.name, error=type(error).__name__)
+            running.note_failure(error)
+        else:
+            if is_done:
+                running.note_success()
         check_not_cancelled()
 
 
@@ -98,8 +103,11 @@ class _ClaimedRuns:
         self._database = server.resources.database
         self._clock = server.resources.clock
 
-    async def run(self) -> None:
-        """Do the work if it is due and no other process has it, and note how that went."""
+    async def run(self) -> bool:
+        """Do the work if it is due and no other process has it, and note how that went.
+
+        Return whether it did.
+        """
         scheduled = self._scheduled
         claimed = await claim_job(
             self._database,
@@ -109,7 +117,7 @@ class _ClaimedRuns:
             lease=LEASE,
         )
         if claimed is None:
-            return
+            return False
         try:
             await scheduled.work(self._server)
         except asyncio.CancelledError:
@@ -121,6 +129,7 @@ class _ClaimedRuns:
             raise
         await self._end(note_success, claimed)
         JOB_RUNS.labels(scheduled.name, "done").inc()
+        return True
 
     async def _end(self, note: Callable[..., Awaitable[None]], claimed: int, **went: str) -> None:
         async with self._database.transaction() as tx:
@@ -135,8 +144,11 @@ class _SharedRuns:
         self._server = server
         self._noted: tuple[datetime, str | None] | None = None
 
-    async def run(self) -> None:
-        """Do the work; note it when it is a while since, or when it goes otherwise now."""
+    async def run(self) -> bool:
+        """Do the work; note it when it is a while since, or when it goes otherwise now.
+
+        Return True: there always is work.
+        """
         error: str | None = None
         try:
             await self._scheduled.work(self._server)
@@ -146,6 +158,7 @@ class _SharedRuns:
             raise
         finally:
             await self._note(error)
+        return True
 
     async def _note(self, error: str | None) -> None:
         resources, scheduled = self._server.resources, self._scheduled

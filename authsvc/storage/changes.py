@@ -18,7 +18,7 @@ import orjson
 from redis.asyncio import RedisCluster
 from sqlalchemy import select
 
-from authsvc.logs import get_logger
+from authsvc.logs import FailureLog, get_logger
 from authsvc.metrics import ANNOUNCEMENT_SECONDS, ANNOUNCEMENTS_FAILED
 from authsvc.storage.breaker import Breaker
 from authsvc.storage.cancellation import check_not_cancelled
@@ -63,6 +63,8 @@ class Changes:
         self._watchers: dict[str, Callable[[], None]] = {}
         self._listeners: dict[str, Callable[[Any], None]] = {}
         self._reloaders: list[Callable[[bool], Awaitable[None]]] = []
+        self._hearing = FailureLog(log, "announcements_lost", "announcements_back")
+        self._polling = FailureLog(log, "poll_failed", "poll_works")
         self._identity = secrets.token_hex(8)
         self._peers = Peers(PEER_SILENCE)
         self._untold = 0
@@ -186,7 +188,7 @@ class Changes:
             except Exception as error:  # noqa: BLE001  # whatever it is, hearing begins again
                 if isinstance(error, REDIS_ERRORS):
                     self.redis_breaker.note_failure()
-                log.warning("announcements_lost", error=type(error).__name__)
+                self._hearing.note_failure(error)
             check_not_cancelled()
             await asyncio.sleep(HEARTBEAT)
 
@@ -200,7 +202,9 @@ class Changes:
             try:
                 await self._resync(everything=self._compared_at <= self._missed_at)
             except Exception as error:  # noqa: BLE001  # whatever it is, the next poll comes
-                log.warning("poll_failed", error=type(error).__name__)
+                self._polling.note_failure(error)
+            else:
+                self._polling.note_success()
 
     async def _hear(self, redis: RedisClient) -> None:
         pubsub = redis.pubsub()
@@ -227,6 +231,7 @@ class Changes:
                     # Subscribed first, read afterwards: nothing falls between the two.
                     await self._resync(everything=True)
                     synced = True
+                    self._hearing.note_success()
                 self._receive(orjson.loads(received["data"]))
         finally:
             self._heard_at = float("-inf")

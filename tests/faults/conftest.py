@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.conftest import MASTER_KEY, Backend, prepare
+from tests.devices import create_device_client
 from tests.faults.relay import Relay
 from tests.faults.replica import Replica
 from tests.faults.world import World
+from tests.mail_catcher import MailCatcher, open_mail_catcher
 from tests.provider import open_provider
 from tests.served import Served, serve
 from tests.servers import start_postgres, start_redis
@@ -27,6 +29,8 @@ SETTINGS = {
     # What is promised is promised to an operator who sets nothing.
     "AUTHSVC_DATABASE_REQUEST_TIMEOUT_MS": "700",
     "AUTHSVC_JWKS_MAX_AGE": "1",
+    "AUTHSVC_REGISTRATION": "open",
+    "AUTHSVC_TRUSTED_PROXIES": "127.0.0.1/32",
 }
 
 
@@ -40,8 +44,15 @@ def _own_servers() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+async def mail() -> AsyncIterator[MailCatcher]:
+    """Where the mail of all replicas goes."""
+    async with open_mail_catcher() as catcher:
+        yield catcher
+
+
+@pytest.fixture(scope="session")
 async def world(
-    _own_servers: None, tmp_path_factory: pytest.TempPathFactory
+    _own_servers: None, mail: MailCatcher, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
     """Three replicas that hear each other, a client, an administrator, a person signed in."""
     with ExitStack() as stack:
@@ -56,7 +67,7 @@ async def world(
         redis_url = _moved(redis.url, to_redis.port)
         all_served = await asyncio.gather(
             *(
-                asyncio.to_thread(_serve, stack, url, redis_url, folder)
+                asyncio.to_thread(_serve, stack, _variables(url, redis_url, mail), folder)
                 for url, folder in zip(relayed, folders, strict=True)
             )
         )
@@ -69,6 +80,7 @@ async def world(
                 await operator.create_role("admin", "authsvc:admin")
                 client = await operator.create_client()
                 admin = await operator.create_client(roles=["admin"])
+                device = await create_device_client(operator)
                 account = await operator.create_user()
             signed_in = replicas[0].browser()
             await replicas[0].authorize(signed_in, client, account)
@@ -82,6 +94,8 @@ async def world(
                 database_url,
                 client,
                 admin,
+                device,
+                mail,
                 account,
                 signed_in,
             )
@@ -89,12 +103,18 @@ async def world(
             yield opened
 
 
-def _serve(stack: ExitStack, database_url: str, redis_url: str, folder: Path) -> Served:
-    variables = {
+def _variables(database_url: str, redis_url: str, mail: MailCatcher) -> dict[str, str]:
+    return {
         **SETTINGS,
         "AUTHSVC_DATABASE_URL": database_url,
         "AUTHSVC_REDIS_URL": redis_url,
+        "AUTHSVC_SMTP_URL": mail.url(),
+        "AUTHSVC_MAIL_FROM": "login@authsvc.example",
+        "AUTHSVC_OUTBOUND_CA_FILE": str(mail.ca_file),
     }
+
+
+def _serve(stack: ExitStack, variables: dict[str, str], folder: Path) -> Served:
     return stack.enter_context(serve(variables, folder))
 
 

@@ -31,6 +31,9 @@ _MEMORY = (WORKS, WORKS, WORKS, WORKS, WORKS, WORKS, REFUSED)
 _READS = (REFUSED, WORKS, WORKS, IN_TIME, WORKS, WORKS, REFUSED)
 _WRITES = (REFUSED, REFUSED, WORKS, IN_TIME, WORKS, WORKS, REFUSED)
 _ANNOUNCES = (REFUSED, REFUSED, WORKS, IN_TIME, SLOWER, WORKS, REFUSED)
+_LOCKED_READS = (REFUSED, WORKS, REFUSED, IN_TIME, WORKS, WORKS, REFUSED)
+_LOCKED_SLOWER = (REFUSED, REFUSED, REFUSED, IN_TIME, SLOWER, WORKS, REFUSED)
+_TELLS = (TOLD, TOLD, WORKS, IN_TIME, WORKS, WORKS, REFUSED)
 _LOCKED = (REFUSED, REFUSED, REFUSED, IN_TIME, WORKS, WORKS, REFUSED)
 
 EXPECTED: Final[dict[str, tuple[str, ...]]] = {
@@ -40,15 +43,45 @@ EXPECTED: Final[dict[str, tuple[str, ...]]] = {
     "introspection: a client's token": _MEMORY,
     "introspection: a person's token": _READS,
     "userinfo": _READS,
+    "introspection: a refresh token": _LOCKED_READS,
     "admin API: reading": _READS,
-    "authorize: signed in": (TOLD, TOLD, WORKS, IN_TIME, WORKS, WORKS, REFUSED),
+    "admin API: changing": _ANNOUNCES,
+    "start page: signed in": _READS,
+    "start page: nobody": _MEMORY,
+    "authorize: signed in": _TELLS,
+    "authorize: nobody": _MEMORY,
+    "authorize: going on": (TOLD, WORKS, WORKS, IN_TIME, WORKS, WORKS, REFUSED),
+    "consent": _TELLS,
+    "login: page": _MEMORY,
     "login": _WRITES,
+    "session check": _MEMORY,
+    "client's logo": _MEMORY,
     "token: code": _LOCKED,
     "token: refresh": _LOCKED,
-    "revocation": _ANNOUNCES,
-    "admin API: changing": _ANNOUNCES,
+    "token: device code": _LOCKED,
+    "revocation: an access token": _ANNOUNCES,
+    "revocation: a refresh token": _LOCKED_SLOWER,
+    "device: start": _WRITES,
+    "device: page": _MEMORY,
+    "device: code": _WRITES,
+    "device: going on": _WRITES,
+    "device: answer": _WRITES,
+    "registration": _WRITES,
+    "registration: reading": _READS,
+    "registration: changing": _ANNOUNCES,
+    "registration: deleting": _ANNOUNCES,
+    "forgotten password: page": _MEMORY,
+    "forgotten password": _WRITES,
+    "new password: page": _READS,
+    "new password": _ANNOUNCES,
+    "logout": _READS,
+    "logout: nobody": _MEMORY,
+    "logout: answer": _ANNOUNCES,
     "/readyz": (REFUSED, DEGRADED, WORKS, IN_TIME, DEGRADED, WORKS, REFUSED),
     "/healthz": (WORKS,) * 7,
+    "/metrics": (WORKS,) * 7,
+    "/openapi.json": (WORKS,) * 7,
+    "/static": (WORKS,) * 7,
 }
 """What each endpoint does, by mode. The locked table is that of refresh tokens."""
 

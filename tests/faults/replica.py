@@ -1,6 +1,7 @@
 """A replica in a process of its own, reached at its own port under the issuer that all share."""
 
 import asyncio
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,17 @@ class Replica(Provider):
         browser = Browser(client_at(self.settings, self.served.port))
         self._browsers.append(browser)
         return browser
+
+    def log_size(self) -> int:
+        """Return how long the log is (bytes)."""
+        assert self.served is not None
+        return self.served.log.stat().st_size
+
+    def log_from(self, begin: int) -> list[dict[str, Any]]:
+        """Return the lines of the log from there on, as far as they are whole."""
+        assert self.served is not None
+        whole, _, _ = self.served.log.read_bytes()[begin:].rpartition(b"\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     async def readiness(self) -> tuple[int, dict[str, str]]:
         """Return the status of ``/readyz`` and that of each check."""

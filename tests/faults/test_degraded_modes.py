@@ -3,17 +3,23 @@
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from starlette.routing import BaseRoute, Mount, Route
 
 from authsvc.storage.changes import LEARNT
-from tests.faults.calls import CALLS, Kit, gather_latencies, introspect, make_kit, timed
+from tests.conftest import Backend, OpenProvider
+from tests.deploy.exposure import EVERY_PATH
+from tests.faults.calls import CALLS, ROUTES, gather_latencies, introspect, timed
 from tests.faults.harm import ALL, HARMS, Harm
+from tests.faults.kit import Kit, make_kit
 from tests.faults.modes import (
     DEGRADED,
     EXPECTED,
@@ -31,6 +37,8 @@ from tests.faults.world import World
 from tests.figures import Show
 
 SECOND = 1.0
+_MOST_LINES = 8
+"""How often something may be said in the log while one fault lasts."""
 _PAUSES = 3
 """How often a process may distrust its memory since one of them stood still for a moment."""
 _KNOCKS = 4
@@ -39,15 +47,50 @@ _DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 def test_the_table_in_the_documentation_is_the_one_that_is_tested() -> None:
-    section = _DOCS.read_text().partition("## Degraded modes")[2].partition("\n## ")[0]
-    rows = [
-        [cell.strip().strip("`") for cell in line.strip("|").split("|")]
-        for line in section.splitlines()
-        if line.startswith("|")
-    ]
+    rows = _tables()[0]
     assert tuple(rows[0][1:]) == MODES
     assert {row[0]: tuple(row[1:]) for row in rows[2:]} == EXPECTED
     assert EXPECTED.keys() == CALLS.keys()
+
+
+def test_what_the_documentation_says_of_servers_of_others_is_tried_by_tests_that_are_there() -> (
+    None
+):
+    rows = _tables()[1][2:]
+    assert len(rows) > 10
+    for *_, test in rows:
+        path, _, name = test.partition("::")
+        assert f"async def {name}(" in (_DOCS.parents[1] / path).read_text()
+
+
+def _tables() -> list[list[list[str]]]:
+    """Return the tables of the section, each as rows of cells."""
+    section = _DOCS.read_text().partition("## Degraded modes")[2].partition("\n### ")[0]
+    paragraphs = [text for text in section.split("\n\n") if text.startswith("|")]
+    return [
+        [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines]
+        for lines in map(str.splitlines, paragraphs)
+    ]
+
+
+async def test_every_route_is_in_the_table(
+    sqlite_backend: Backend, open_providers: OpenProvider
+) -> None:
+    provider = await open_providers(sqlite_backend, **EVERY_PATH)
+    routes = set(_routes(provider.app.routes))
+    assert routes == ROUTES.keys()
+    assert set().union(*ROUTES.values()) == CALLS.keys()
+
+
+def _routes(routes: Iterable[BaseRoute]) -> Iterator[str]:
+    for route in routes:
+        if isinstance(route, Mount):
+            yield route.path
+        else:
+            assert isinstance(route, Route)
+            yield from (
+                f"{method} {route.path}" for method in (route.methods or ()) if method != "HEAD"
+            )
 
 
 @pytest.mark.parametrize("harm", HARMS, ids=lambda harm: harm.name)
@@ -57,6 +100,7 @@ async def test_while_a_dependency_is_harmed_what_is_promised_holds(
     kits = [await make_kit(world, replica) for replica in world.replicas]
     single_use = await SingleUse.prepare(world)
     before, _ = await gather_latencies(world, kits)
+    logged = [replica.log_size() for replica in world.replicas]
 
     async with harm.do(world):
         await _until_noticed(world, harm)
@@ -73,6 +117,8 @@ async def test_while_a_dependency_is_harmed_what_is_promised_holds(
     await world.until_well()
 
     _check_answers(harm, answers)
+    for replica, begin in zip(world.replicas, logged, strict=True):
+        _check_log(replica.log_from(begin))
     await single_use.check(world)
     await _check_nothing_is_lost(world, answers)
     await _check_revoked(world, kits, answers, served=True)
@@ -152,7 +198,9 @@ async def _ask_everything(
             answers.by_call[name, number] = answer, took
 
     async with _noise(world, answers):
-        await asyncio.gather(*map(ask, ALL))
+        # Those that are met come first: what another one changes they would have to read.
+        await asyncio.gather(*map(ask, harm.meets))
+        await asyncio.gather(*map(ask, set(ALL) - set(harm.meets)))
     return answers
 
 
@@ -188,7 +236,7 @@ def _check_answers(harm: Harm, answers: Answers) -> None:
                 wanted,
                 answer.status_code,
                 round(took, 2),
-                answer.headers.get("location", "")[:80],
+                answer.headers.get("location", answer.text)[:300],
             )
     assert not wrong, f"{wrong}\nnoise {answers.noise:.2f} s"
     assert answers.pauses <= _PAUSES
@@ -212,7 +260,19 @@ def _is_as_expected(
         return (DEGRADED in statuses) is (wanted == DEGRADED)
     if wanted == SLOWER:
         return answer.is_success and took >= LEARNT
-    return wanted in (WORKS, IN_TIME) and answer.status_code in (200, 201, 303)
+    served = (404,) if name == "client's logo" else (200, 201, 204, 303)
+    return wanted in (WORKS, IN_TIME) and answer.status_code in served
+
+
+def _check_log(lines: list[dict[str, Any]]) -> None:
+    """Check that what fails again and again is not said each time; a request may say it each."""
+    said = Counter(
+        (line["event"], line.get("job"), line.get("dependency"))
+        for line in lines
+        if "request_id" not in line
+    )
+    repeated = {event: times for event, times in said.items() if times > _MOST_LINES}
+    assert not repeated
 
 
 async def _check_metrics(world: World, harm: Harm) -> None:
@@ -264,10 +324,15 @@ async def _check_revoked(world: World, kits: list[Kit], answers: Answers, *, ser
     Unless all is ``served`` a replica may as well say that it can not tell.
     """
     for (name, number), (answer, _) in answers.by_call.items():
-        if name != "revocation" or answer.status_code != 200:
+        kit = kits[number]
+        revoked = {
+            "revocation: an access token": kit.revocable,
+            "revocation: a refresh token": kit.revocable_refresh_token,
+        }.get(name)
+        if revoked is None or answer.status_code != 200:
             continue
         for replica in world.replicas:
-            response = await introspect(replica, world.client, kits[number].revocable)
+            response = await introspect(replica, world.client, revoked)
             if served or response.status_code != 503:
                 assert response.status_code == 200
                 assert not response.json()["active"]

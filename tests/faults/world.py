@@ -1,8 +1,9 @@
 """Three replicas in processes of their own, and the servers they stand on, which come to harm."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -11,6 +12,7 @@ from authsvc.web.admin.operations import PREFIX
 from tests.browser import Browser
 from tests.faults.relay import Relay
 from tests.faults.replica import Replica
+from tests.mail_catcher import MailCatcher
 from tests.provider import Account, TestClient
 from tests.servers import PostgresServer, RedisServer
 
@@ -28,14 +30,23 @@ class World:
     database_url: str
     client: TestClient
     admin: TestClient
+    device: TestClient
+    mail: MailCatcher
     account: Account
     signed_in: Browser
     names: int = 0
+    _addresses: Iterator[int] = field(default_factory=lambda: count(1))
 
     def new_name(self) -> str:
         """Return a name that nothing has yet."""
         self.names += 1
         return f"name-{self.names}"
+
+    def browser_elsewhere(self, replica: Replica) -> Browser:
+        """Return a browser of an address that nobody else has: what one may ask for is bounded."""
+        browser = replica.browser()
+        browser.http.headers["X-Forwarded-For"] = f"2001:db8:{next(self._addresses):x}::1"
+        return browser
 
     async def new_code(self) -> str:
         """Return a fresh code of the person who is signed in."""
