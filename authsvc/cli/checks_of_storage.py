@@ -19,7 +19,13 @@ from authsvc.signing.algorithms import ALGORITHMS
 from authsvc.signing.keyring import load_keyring
 from authsvc.storage.database import Database
 from authsvc.storage.database_clock import find_database_time
-from authsvc.storage.redis import REDIS_ERRORS, RedisClient, close_redis, open_redis
+from authsvc.storage.redis import (
+    REDIS_ERRORS,
+    RedisClient,
+    close_redis,
+    open_redis,
+    why_it_may_evict,
+)
 from authsvc.storage.revisions import known_revisions, newest_revision
 from authsvc.storage.root_secrets import find_root_secret
 from authsvc.storage.signing_keys import SigningKeyRow, load_signing_keys
@@ -106,6 +112,7 @@ async def _check_redis(redis: RedisClient | None) -> Finding:
         )
     try:
         await redis.ping()
+        may_evict = await why_it_may_evict(redis)
     except REDIS_ERRORS as error:
         return Finding(
             "redis",
@@ -113,6 +120,14 @@ async def _check_redis(redis: RedisClient | None) -> Finding:
             f"it does not answer ({type(error).__name__}); the service goes on from the "
             "database, slower",
             "See that AUTHSVC_REDIS_URL is right, the server runs and lets this machine in.",
+        )
+    if may_evict is not None:
+        return Finding(
+            "redis",
+            "error",
+            f"it may drop revocations: {may_evict}; services that read the shared list ask by "
+            "introspection until it may not",
+            "Set maxmemory-policy to noeviction. A Redis of its own is best.",
         )
     return Finding("redis", "ok", "it answers")
 

@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 TIMEOUT = 0.5
@@ -30,6 +30,22 @@ def database_number(redis: RedisClient) -> int:
     if isinstance(redis, RedisCluster):
         return 0
     return int(redis.connection_pool.connection_kwargs.get("db") or 0)
+
+
+async def why_it_may_evict(redis: RedisClient) -> str | None:
+    """Return why a key may vanish before it expires, None when none does.
+
+    Only the policy ``noeviction`` keeps what was written, whatever the memory; a server that
+    tells none, or is told not to, may have any. Raises one of REDIS_ERRORS.
+    """
+    try:
+        found = await redis.info("memory")
+    except ResponseError:
+        return "it does not tell its maxmemory-policy (INFO)"
+    servers = found.values() if isinstance(redis, RedisCluster) else [found]
+    policies = {server.get("maxmemory_policy", "unknown") for server in servers}
+    wrong = sorted(policies - {"noeviction"})
+    return f"maxmemory-policy is {', '.join(wrong)}" if wrong else None
 
 
 def open_redis(url: str) -> RedisClient:

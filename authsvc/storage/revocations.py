@@ -23,7 +23,7 @@ from authsvc.clock import Clock
 from authsvc.logs import get_logger
 from authsvc.storage.changes import Changes, Writes
 from authsvc.storage.database import Database, Transaction
-from authsvc.storage.redis import REDIS_ERRORS, Pipeline, RedisClient
+from authsvc.storage.redis import REDIS_ERRORS, Pipeline, RedisClient, why_it_may_evict
 from authsvc.storage.schema import revocations
 from authsvc.storage.upsert import insert_into
 from authsvc.tracing import span
@@ -76,6 +76,8 @@ class RevocationList:
         self._sweep_at = _SWEEP_AT
         self._reloaded_at = datetime.fromtimestamp(0, UTC)
         self._first_unfinished: int | None = None
+        self.why_not_whole: str | None = None
+        """Why the shared list can not be called whole, as far as that is Redis' doing."""
         changes.listen("revoked", self._hear, self._reload)
 
     @property
@@ -221,13 +223,23 @@ class RevocationList:
             if not complete:
                 await self._learn(now, everything=True)
                 missing = [Revocation(*key, *times) for key, times in self._entries.items()]
-            if self._redis is not None and await self._write_redis(
-                self._redis, [*missing, *self._unshared.values()]
-            ):
-                await self._mark_complete(self._redis, anew=not complete)
+            if self._redis is not None:
+                await self._note_eviction(self._redis)
+                unshared = [*missing, *self._unshared.values()]
+                if await self._write_redis(self._redis, unshared):
+                    await self._mark_complete(self._redis, anew=not complete)
         except REDIS_ERRORS as error:
             log.warning("revocation_list_not_kept", error=type(error).__name__)
         self._forget_expired(now)
+
+    async def _note_eviction(self, redis: RedisClient) -> None:
+        """Find out whether Redis keeps what it is given; it may be set otherwise at any time."""
+        reason = await why_it_may_evict(redis)
+        if reason is not None and self.why_not_whole is None:
+            log.error("redis_may_evict_revocations", reason=reason)
+        elif reason is None and self.why_not_whole is not None:
+            log.info("redis_keeps_revocations")
+        self.why_not_whole = reason
 
     async def _learn(self, now: datetime, *, everything: bool) -> list[Revocation]:
         """Read into memory what may not be there; return what Redis may lack.
@@ -270,7 +282,10 @@ class RevocationList:
         # Short-lived: should nobody be left to keep the list whole, it stops to claim so.
         # Only who has just written the whole list may set what was not there: Redis may
         # have been flushed since it was found complete.
-        _ = await redis.set(COMPLETE, 1, px=_COMPLETE_TTL, xx=not anew)
+        if self.why_not_whole is None:
+            _ = await redis.set(COMPLETE, 1, px=_COMPLETE_TTL, xx=not anew)
+        else:
+            _ = await redis.delete(COMPLETE)
 
     def _hear(self, packed: list[list[Any]]) -> None:
         for kind, value, issued_before, expires_at in packed:

@@ -98,7 +98,10 @@ async def _check(server: AuthorizationServer) -> _Checks:
 async def _check_redis(resources: Resources) -> dict[str, Any]:
     if resources.redis is None:
         return {"status": "ok", "detail": "not configured: one process is assumed"}
-    return _finding(await probe_redis(resources.redis, resources.changes))
+    problem = await probe_redis(resources.redis, resources.changes)
+    if problem is None and (reason := resources.revocations.why_not_whole):
+        problem = "degraded", f"it may drop revocations: {reason}"
+    return _finding(problem)
 
 
 async def _check_keys(resources: Resources) -> Problem | None:

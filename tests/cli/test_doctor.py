@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import quote
 
+import redis
+
 from authsvc.cli.checks_of_storage import check_keys
 from authsvc.config import Settings
 from authsvc.signing.algorithms import ALGORITHMS
@@ -15,6 +17,7 @@ from authsvc.storage.signing_keys import SigningKeyRow
 from tests.cli.command import OTHER_MASTER_KEY, Cli
 from tests.conftest import MASTER_KEY
 from tests.mail_catcher import PASSWORD, USER, open_mail_catcher
+from tests.servers import RedisServer
 
 UNREACHABLE = "postgresql://authsvc:secret@127.0.0.1:1/authsvc"
 
@@ -94,6 +97,17 @@ def test_a_database_that_is_away_is_an_error(cli: Cli) -> None:
 def test_a_database_without_tables_is_an_error(blank_cli: Cli) -> None:
     assert "authsvc db upgrade" in finding_of(examine(blank_cli, 1), "database", "error")
     assert not list(blank_cli.folder.rglob("*.db"))
+
+
+def test_a_redis_that_may_evict_is_an_error(cli: Cli, redis_server: RedisServer) -> None:
+    url = redis_server.create_database()
+    with redis.Redis.from_url(url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            findings = examine(cli.with_variables(AUTHSVC_REDIS_URL=url), 1)
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+    assert "allkeys-lru" in finding_of(findings, "redis", "error")
 
 
 def test_a_redis_that_is_away_is_an_error(cli: Cli) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import redis.asyncio
@@ -14,6 +15,7 @@ from sqlalchemy import event, select
 
 from authsvc.resources import Resources, open_resources
 from authsvc.storage.database import Transaction
+from authsvc.storage.redis import open_redis
 from authsvc.storage.revocations import COMPLETE, KEY_PREFIX, Kind
 from authsvc.storage.schema import revocations
 from authsvc.storage.shared_revocations import SharedRevocations
@@ -146,6 +148,56 @@ async def test_the_list_is_not_called_whole_when_it_could_not_be_written(
     await _poll(replica)
     assert await raw_redis.exists(COMPLETE)
     assert await _is_listed(listed, token) is True
+
+
+async def test_a_redis_that_may_evict_never_has_a_list_that_is_called_whole(
+    replica: Provider, listed: SharedRevocations, raw_redis: Any
+) -> None:
+    client = await replica.create_client()
+    token = await _machine_token(replica, client)
+    await replica.revoke(client, token)
+    await _poll(replica)
+    assert await _is_listed(listed, token) is True
+    try:
+        # It evicts what expires, which our entries do.
+        await raw_redis.config_set("maxmemory-policy", "volatile-lru")
+        await _poll(replica)
+        assert not await raw_redis.exists(COMPLETE)
+        assert await _is_listed(listed, await _machine_token(replica, client)) is None
+        status = (await replica.http.get("/readyz")).json()["checks"]["redis"]
+        assert status["status"] == "degraded"
+        assert "volatile-lru" in status["detail"]
+        await raw_redis.delete(f"{KEY_PREFIX}token:{claims_of(token)['jti']}")
+    finally:
+        await raw_redis.config_set("maxmemory-policy", "noeviction")
+
+    await _poll(replica)
+
+    assert await raw_redis.exists(COMPLETE)
+    assert await _is_listed(listed, token) is True
+    assert (await replica.http.get("/readyz")).json()["checks"]["redis"]["status"] == "ok"
+
+
+async def test_a_redis_that_does_not_tell_its_policy_may_have_any(
+    replica: Provider, raw_redis: Any, shared: Backend
+) -> None:
+    await raw_redis.acl_setuser(
+        "quiet", enabled=True, passwords=["+secret"], categories=["+@all"], commands=["-info"],
+        keys=["*"], channels=["*"],
+    )  # fmt: skip
+    assert shared.redis_url is not None
+    url = urlsplit(shared.redis_url)
+    netloc = f"quiet:secret@{url.hostname}:{url.port}"
+    await raw_redis.delete(COMPLETE)
+    limited = open_redis(url._replace(netloc=netloc).geturl())
+    try:
+        replica.resources.revocations._redis = limited
+        await _poll(replica)
+        assert not await raw_redis.exists(COMPLETE)
+        assert replica.resources.revocations.why_not_whole is not None
+    finally:
+        await raw_redis.acl_deluser("quiet")
+        await limited.aclose()
 
 
 async def test_what_a_fail_over_lost_is_written_again(
