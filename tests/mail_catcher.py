@@ -61,8 +61,6 @@ class MailCatcher:
     """What a command (``MAIL``, ``RCPT``, ``DATA``) is answered, where not by taking it."""
     held: asyncio.Event = field(default_factory=asyncio.Event)
     """While it is not set, ``DATA`` gets no answer."""
-    tarpits: set[str] = field(default_factory=set)
-    """Receivers about whom there is no answer while ``held`` is not set."""
     caught: asyncio.Queue[Caught] = field(default_factory=asyncio.Queue)
     logins: list[tuple[str, str]] = field(default_factory=list)
     connections: int = 0
@@ -100,8 +98,6 @@ class MailCatcher:
         self, _server: Any, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         """``RCPT TO``."""
-        if address in self.tarpits:
-            await self.held.wait()
         if "RCPT" in self.answers:
             return self.answers["RCPT"].format(address=address)
         envelope.rcpt_tos.append(address)
@@ -125,8 +121,7 @@ class MailCatcher:
                 encrypted,
             )
         )
-        if not self.tarpits:
-            await self.held.wait()
+        await self.held.wait()
         return "250 OK"
 
     def authenticate(

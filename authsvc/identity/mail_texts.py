@@ -56,14 +56,14 @@ _RESET: Final = MailText(
         "somebody asked for a new password for your account.\n\n"
         "Account: $username\n"
         "At:      $issuer\n\n"
-        "To set one, open this link. It works once, until $until.\n\n"
+        "To set one, open this link within $minutes minutes. It works once.\n\n"
         "$link\n\n"
         "If it was not you, do nothing: your password stays as it is.\n"
     ),
 )
 
 
-def write_reset(*, username: str, issuer: str, link: str, until: str) -> tuple[str, str]:
+def write_reset(*, username: str, issuer: str, link: str, minutes: int) -> tuple[str, str]:
     """Return the subject and the text of the mail with a link to set another password."""
-    text = _RESET.text.substitute(username=username, issuer=issuer, link=link, until=until)
+    text = _RESET.text.substitute(username=username, issuer=issuer, link=link, minutes=minutes)
     return _RESET.subject, text

@@ -27,6 +27,7 @@ from authsvc.storage.password_resets import (
     count_password_resets,
     find_password_reset,
     spend_password_reset,
+    void_password_resets,
 )
 from authsvc.storage.users import User, find_user, find_user_by_login, find_user_locked, fold
 from authsvc.tokens.opaque import MAX_LENGTH, OpaqueHash, new_opaque_value
@@ -37,8 +38,6 @@ PASSWORD_RESET: Final = "password_reset"  # noqa: S105  # the kind of an outbox 
 _MAX_LOGIN: Final = 320
 _MOST: Final = 3
 """Links of a person that may be good at once: so many mails can be made them."""
-_SHORTEST: Final = timedelta(minutes=1)
-"""What a link has to be good for when it is mailed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class ResetMail:
     to: str
     token: str
     asked_at: datetime
-    expires_at: datetime
+    minutes: int
 
 
 class PasswordResets:
@@ -103,34 +102,29 @@ class PasswordResets:
     async def make(self, payload: Mapping[str, Any]) -> ResetMail | None:
         """Return the mail of a request, the same each time; None when there is none to send.
 
-        There is none for nobody, for who is disabled or without an address, for whose account
-        has changed since, beyond three at once or twenty a day, and when it is too late to
-        follow it.
+        There is none for nobody, for who is disabled or without an address, for who has
+        changed password or address since, beyond three at once, and when it is too late.
         """
         asked_at = datetime.fromisoformat(payload["at"])
         now, expires_at = self._clock.now(), asked_at + self._ttl
-        if payload["user_id"] is None or expires_at - now < _SHORTEST:
+        if payload["user_id"] is None or expires_at <= now:
             return None
         async with self._database.transaction() as tx:
             user = await find_user_locked(tx, payload["user_id"])
             binding = base64.b64decode(payload["binding"])
             if user is None or not self._is_bound(user, binding):
                 return None
-            if user.updated_at > asked_at:
-                # It may have been disabled meanwhile, and enabled again, which ends links.
-                return None
             token = self._derive_token(payload["seed"])
             token_hash = self._hash("password reset token", token)
             if await find_password_reset(tx, token_hash, now=now) is None:
                 if await count_password_resets(tx, user.id, now=now) >= _MOST:
                     return None
-                if not await self._throttle.count_link(tx, user.id):
-                    return None
                 reset = PasswordReset(user.id, binding)
                 await add_password_reset(tx, token_hash, reset, now=now, expires_at=expires_at)
                 origin = Origin("anonymous", payload["address"], payload["request_id"])
                 await self._record(tx, "user.password_reset_asked", origin, user)
-        return ResetMail(user, user.email or "", token, asked_at, expires_at)
+        minutes = max(round(self._ttl / timedelta(minutes=1)), 1)
+        return ResetMail(user, user.email or "", token, asked_at, minutes)
 
     async def is_good(self, token: str) -> bool:
         """Tell whether a password may be set with ``token``; this uses nothing up."""
@@ -155,9 +149,12 @@ class PasswordResets:
         async with self._database.transaction() as tx:
             # The account before what hangs on it, as whoever signs in locks them.
             user = await find_user_locked(tx, found.id)
-            reset = await spend_password_reset(tx, token_hash, now=self._clock.now())
+            reset = await find_password_reset(tx, token_hash, now=self._clock.now())
             if user is None or reset is None or not self._is_bound(user, reset.binding):
                 return False
+            if not await spend_password_reset(tx, token_hash, now=self._clock.now()):
+                return False
+            await void_password_resets(tx, user.id)
             by_person = Origin(f"user:{user.id}", origin.address, origin.request_id)
             await self._people.reset_password(tx, user, password_hash, by_person)
             await self._record(tx, "user.password_reset", by_person, user)

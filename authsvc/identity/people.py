@@ -78,7 +78,7 @@ class People:
     ) -> User:
         """Change ``email``, ``email_verified`` and ``claims``; raises NotFound and others.
 
-        Another ``email`` is told the one before, and the links that were mailed there are void.
+        Another ``email`` is told the one before.
         """
         user = await get_user(tx, reference)
         for name, value in changes.get("claims", {}).items():
@@ -86,7 +86,6 @@ class People:
         updated = await update_user(tx, user.id, changes, now=self._clock.now())
         if updated.email != user.email:
             await self._notices.email_changed(tx, updated, user.email)
-            await void_password_resets(tx, user.id)
         await self._record(tx, "user.updated", origin, user.id, members=sorted(changes))
         return updated
 
@@ -102,7 +101,6 @@ class People:
             tx, user.id, {"password_hash": password_hash}, now=self._clock.now()
         )
         await self._revoker.revoke_user(tx, user.id)
-        await void_password_resets(tx, user.id)
         await self._notices.password_changed(tx, updated)
         await self._record(tx, "user.password_set", origin, user.id)
         return updated
@@ -125,7 +123,6 @@ class People:
             user = await update_user(tx, user.id, {"disabled_at": now}, now=now)
             await self._record(tx, "user.disabled", origin, user.id)
         await self._revoker.revoke_user(tx, user.id)
-        await void_password_resets(tx, user.id)
         return user
 
     async def enable(self, tx: Transaction, reference: str, origin: Origin) -> User:

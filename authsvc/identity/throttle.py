@@ -12,7 +12,6 @@ close together would tell that they are one account, and that it exists.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 
 from authsvc.clock import Clock
 from authsvc.protocol.addresses import network_of
@@ -25,10 +24,6 @@ from authsvc.storage.login_attempts import (
     take_back_attempt,
 )
 from authsvc.tokens.opaque import OpaqueHash
-
-LINKS_A_DAY: Final = 20
-"""Links for a new password that are mailed to one person."""
-_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +116,6 @@ class LoginThrottle:
         }
         buckets = [self._bucket(name, *found, own=False) for name, found in names.items()]
         return sorted(buckets, key=lambda bucket: bucket.key)
-
-    async def count_link(self, tx: Transaction, user_id: str) -> bool:
-        """Count a link for a new password that is mailed to a person; False when it is too many.
-
-        After ``LINKS_A_DAY`` without a day's pause there is one: whoever asks has names and
-        addresses without end, and the mailbox is one.
-        """
-        return await count_attempt(
-            tx,
-            self._hash("login bucket", f"links-of {user_id}"),
-            free=LINKS_A_DAY,
-            delays=[_DAY],
-            now=self._clock.now(),
-            window=_DAY,
-        )
 
     def _bucket(self, name: str, free: int, delays: list[timedelta], *, own: bool) -> Bucket:
         return Bucket(self._hash("login bucket", name), free, delays, own)

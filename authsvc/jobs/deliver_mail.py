@@ -64,7 +64,7 @@ async def deliver_reset(server: AuthorizationServer, payload: Mapping[str, Any])
         username=made.user.username,
         issuer=server.issuer,
         link=f"{server.issuer}/password/reset?token={made.token}",
-        until=f"{made.expires_at:%Y-%m-%d %H:%M} UTC",
+        minutes=made.minutes,
     )
     mail = Mail(payload["message_id"], made.to, subject, text, made.asked_at)
     await _mail_server(server).send(mail)

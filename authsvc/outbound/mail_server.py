@@ -19,9 +19,8 @@ from aiosmtplib import (
     SMTPDataError,
     SMTPException,
     SMTPNotSupported,
-    SMTPRecipientRefused,
+    SMTPRecipientsRefused,
     SMTPResponseException,
-    SMTPTimeoutError,
 )
 
 from authsvc.config.mail import MailSender, SmtpServer
@@ -31,10 +30,7 @@ from authsvc.outbound.mail_message import Mail, Message, compose
 from authsvc.outbound.tls import make_tls_context
 
 SEND_TIMEOUT: Final = timedelta(seconds=30)
-"""Longest time for a message, connecting included. Below what an outbox entry is claimed for.
-
-A third of it is for the server to think about the receiver.
-"""
+"""Longest time for a message, connecting included. Below what an outbox entry is claimed for."""
 _QUIT_SECONDS: Final = 2.0
 _KEY: Final = "mail"
 # RFC 3463 §2.
@@ -63,7 +59,6 @@ class MailServer:
         self._greeting = greeting
         self._tls = make_tls_context(ca_file)
         self._seconds = timeout.total_seconds()
-        self._receiver_seconds = self._seconds / 3
         self._idle: list[SMTP] = []
         self._breakers = BreakersByKey()
 
@@ -99,8 +94,13 @@ class MailServer:
     async def _send(self, message: Message) -> None:
         connection = await self._take_idle() or await self._connect()
         try:
-            await self._hand_in(connection, message)
-        except (SMTPResponseException, SMTPNotSupported):
+            await connection.sendmail(
+                self._sender.address,
+                [str(message.receiver)],
+                message.content,
+                mail_options=["SMTPUTF8"] if message.needs_utf8 else [],
+            )
+        except (SMTPResponseException, SMTPRecipientsRefused, SMTPNotSupported):
             # An answer: the connection is as good as before, unless it was closed with it.
             raise
         except BaseException:
@@ -109,22 +109,6 @@ class MailServer:
         finally:
             if connection.is_connected:
                 self._idle.append(connection)
-
-    async def _hand_in(self, connection: SMTP, message: Message) -> None:
-        if message.needs_utf8 and not connection.supports_extension("smtputf8"):
-            raise SMTPNotSupported("SMTPUTF8")
-        options = ["SMTPUTF8"] if message.needs_utf8 else []
-        encoding = "utf-8" if message.needs_utf8 else "ascii"
-        if connection.supports_extension("size"):
-            options.append(f"SIZE={len(message.content)}")
-        await connection.mail(self._sender.address, options=options, encoding=encoding)
-        try:
-            async with asyncio.timeout(self._receiver_seconds):
-                await connection.rcpt(str(message.receiver), encoding=encoding)
-        except (TimeoutError, SMTPTimeoutError) as error:
-            connection.close()
-            raise _ReceiverHangs from error
-        await connection.data(message.content)
 
     async def _take_idle(self) -> SMTP | None:
         """Return a connection that is still one, also to the server."""
@@ -156,9 +140,6 @@ class MailServer:
             tls_context=self._tls,
         )
         await connection.connect()
-        if connection.is_ehlo_or_helo_needed:
-            # What it can do without TLS counts no more with it (RFC 3207 §4.2).
-            await connection.ehlo()
         return connection
 
     @contextmanager
@@ -171,20 +152,10 @@ class MailServer:
             except HostFailed:
                 self._breakers.note_failure(_KEY)
                 raise
-            except _ReceiverHangs:
-                # Whoever owns an address may make a server hang over it, for that one alone.
-                raise
             except OutboundError:
                 self._breakers.note_success(_KEY)
                 raise
         self._breakers.note_success(_KEY)
-
-
-class _ReceiverHangs(OutboundError):
-    """The server takes too long over one receiver, which says nothing of the others."""
-
-    def __init__(self) -> None:
-        super().__init__("the mail server took too long over the receiver", temporary=True)
 
 
 async def _leave(connection: SMTP) -> None:
@@ -202,8 +173,8 @@ def _explained() -> Iterator[None]:
     """Turn what the library raises into an OutboundError, without a word of the server's."""
     try:
         yield
-    except SMTPRecipientRefused as error:
-        raise _refusal("the receiver", error) from error
+    except SMTPRecipientsRefused as error:
+        raise _refusal("the receiver", error.recipients[0]) from error
     except SMTPDataError as error:
         raise _refusal("the message", error) from error
     except SMTPAuthenticationError as error:

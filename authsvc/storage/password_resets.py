@@ -44,18 +44,15 @@ async def find_password_reset(
     return None if row is None else PasswordReset(*row)
 
 
-async def spend_password_reset(
-    tx: Transaction, token_hash: bytes, *, now: datetime
-) -> PasswordReset | None:
-    """Use the link up and return it; of any number of callers at once one gets it."""
+async def spend_password_reset(tx: Transaction, token_hash: bytes, *, now: datetime) -> bool:
+    """Use the link up; of any number of callers at once one is told that it was good."""
     reset = password_resets.c
     spent = (
         delete(password_resets)
         .where(reset.token_hash == token_hash, reset.expires_at > now)
-        .returning(reset.user_id, reset.binding)
+        .returning(reset.token_hash)
     )
-    row = (await tx.execute(spent)).first()
-    return None if row is None else PasswordReset(*row)
+    return (await tx.execute(spent)).first() is not None
 
 
 async def count_password_resets(tx: Transaction, user_id: str, *, now: datetime) -> int:

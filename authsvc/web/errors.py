@@ -114,8 +114,6 @@ def _error_page(request: Request, error: OAuthError, headers: dict[str, str]) ->
     return pages.render(
         "error.html",
         status=status,
-        # Its URL may be one that holds a secret, and nothing on it leads anywhere that asks.
-        holds_secret=True,
         headers=headers,
         title=_TITLES.get(status, "This did not work"),
         message=f"{error.description}.",

@@ -198,24 +198,6 @@ async def test_a_server_that_hangs_is_given_up_and_then_left_alone(catcher: Mail
     assert catcher.connections == connections
 
 
-async def test_a_receiver_over_whom_the_server_hangs_keeps_no_other_from_mail(
-    catcher: MailCatcher,
-) -> None:
-    catcher.tarpits.add(TO)
-    catcher.held.clear()
-    server = client(catcher, timeout=timedelta(seconds=0.6))
-    for _ in range(FAILURES + 1):
-        failed = await failure(server)
-        assert failed.temporary
-        assert failed.reason == "the mail server took too long over the receiver"
-    assert not server.is_left_alone()
-    catcher.tarpits.clear()
-    catcher.tarpits.add("somebody-else@people.example")
-    await server.send(mail())
-    await server.rest()
-    assert (await catcher.take()).receivers == [TO]
-
-
 async def test_a_server_is_left_alone_until_a_message_has_gone_through(
     catcher: MailCatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -12,7 +11,6 @@ from pydantic import SecretStr
 from sqlalchemy import delete, select, text
 
 from authsvc.identity.password_resets import PASSWORD_RESET
-from authsvc.identity.throttle import LINKS_A_DAY
 from authsvc.jobs import scheduler
 from authsvc.jobs.deliver_mail import deliver_mail
 from authsvc.jobs.purge_expired import purge_expired
@@ -135,12 +133,7 @@ async def test_a_person_who_forgot_the_password_sets_another_and_all_else_ends(
     caught = await catcher.take()
     assert caught.receivers == [ADDRESS]
     assert caught.message["Subject"] == "Set a new password"
-    until = mailing.clock.now() + timedelta(minutes=30)
-    said = re.search(r"until (\S+ \S+) UTC", caught.text)
-    assert said is not None
-    assert abs(datetime.strptime(f"{said[1]} +0000", "%Y-%m-%d %H:%M %z") - until) < timedelta(
-        minutes=2
-    )
+    assert "within 30 minutes" in caught.text
     link = link_in(caught.text)
     assert link.startswith(f"{mailing.settings.issuer}/password/reset?token=")
     browser = mailing.browser()
@@ -296,90 +289,6 @@ async def test_nobody_gets_more_than_three_links_at_once(
     assert len({link_in((await catcher.take()).text) for _ in range(3)}) == 3
     mailing.clock.move(minutes=31)
     await get_link(mailing, catcher)
-
-
-async def test_links_that_are_void_take_no_place(mailing: Provider, catcher: MailCatcher) -> None:
-    account = await make_anna(mailing)
-    links = [await get_link(mailing, catcher) for _ in range(3)]
-    people, database = mailing.resources.people, mailing.resources.database
-    password_hash = await people.hash_new_password(NEW, names=())
-    async with database.transaction() as tx:
-        await people.set_password(tx, account.id, password_hash, ORIGIN)
-    await deliver_mail(mailing.server)
-    assert "changed" in (await catcher.take()).message["Subject"]
-    mailing.clock.move(minutes=1)
-
-    fresh = await get_link(mailing, catcher)
-
-    browser = mailing.browser()
-    assert [(await browser.get(link)).status for link in (*links, fresh)] == [400] * 3 + [200]
-
-
-@pytest.mark.parametrize("then", ["disabled", "another address"])
-async def test_a_link_does_not_come_back_with_what_made_it_void(
-    mailing: Provider, catcher: MailCatcher, then: str
-) -> None:
-    account = await make_anna(mailing)
-    link = await get_link(mailing, catcher)
-    await ask(mailing, "anna")
-    mailing.clock.move(seconds=1)
-    people, database = mailing.resources.people, mailing.resources.database
-    async with database.transaction() as tx:
-        if then == "disabled":
-            await people.disable(tx, account.id, ORIGIN)
-        else:
-            await people.update(tx, account.id, ORIGIN, {"email": "eve@people.example"})
-    async with database.transaction() as tx:
-        if then == "disabled":
-            await people.enable(tx, account.id, ORIGIN)
-        else:
-            await people.update(tx, account.id, ORIGIN, {"email": ADDRESS})
-
-    await deliver_mail(mailing.server)
-
-    subjects = [(await catcher.take()).message["Subject"] for _ in range(catcher.caught.qsize())]
-    assert "Set a new password" not in subjects
-    assert (await mailing.browser().get(link)).status == 400
-
-
-async def test_one_person_gets_twenty_links_and_then_none_for_a_day(
-    mailing: Provider, catcher: MailCatcher
-) -> None:
-    await make_anna(mailing)
-    for _ in range(LINKS_A_DAY):
-        await get_link(mailing, catcher)
-        mailing.clock.move(minutes=31)
-    assert (await ask(mailing, "anna")).status == 200
-    await deliver_mail(mailing.server)
-    assert catcher.caught.empty()
-    mailing.clock.move(days=1)
-    await get_link(mailing, catcher)
-
-
-async def test_a_link_that_is_over_before_its_mail_goes_out_is_not_mailed(
-    mailing: Provider, catcher: MailCatcher
-) -> None:
-    await make_anna(mailing)
-    await ask(mailing, "anna")
-    mailing.clock.move(minutes=28)
-    await deliver_mail(mailing.server)
-    await catcher.take()
-    await ask(mailing, "anna")
-    mailing.clock.move(minutes=29, seconds=30)
-    await deliver_mail(mailing.server)
-    assert catcher.caught.empty()
-
-
-async def test_no_error_page_tells_where_it_was_shown(sqlite_mailing: Provider) -> None:
-    http = sqlite_mailing.browser().http
-    pages = [
-        await http.put("/password/reset?token=secret"),
-        await http.get("/password/reset?token=a&token=b"),
-        await http.get("/authorize?client_id=unknown"),
-    ]
-    assert [page.status_code for page in pages] == [405, 400, 400]
-    for page in pages:
-        assert page.headers["referrer-policy"] == "no-referrer"
 
 
 async def test_of_two_at_once_one_sets_the_password(
