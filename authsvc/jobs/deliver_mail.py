@@ -27,7 +27,14 @@ async def deliver_mail(server: AuthorizationServer) -> None:
     if mail_server is None:
         return
     try:
-        await deliver(server, MAIL_HANDLERS, at_once=_AT_ONCE)
+        await deliver(
+            server,
+            MAIL_HANDLERS,
+            at_once=_AT_ONCE,
+            # Who is mailed to in vain keeps nobody else waiting.
+            for_one=1,
+            may_begin=lambda: not mail_server.is_shut_off(),
+        )
     finally:
         await mail_server.rest()
 
