@@ -29,6 +29,15 @@ Handler = Callable[[AuthorizationServer, Mapping[str, Any]], Awaitable[None]]
 HANDLERS: Final[Mapping[str, Handler]] = {BACKCHANNEL_LOGOUT: deliver_backchannel_logout}
 """What delivers each kind of entry, from its payload; raises when it failed."""
 
+
+class Dropped(Exception):
+    """An entry that is of no use to anybody any more; ``reason`` says why, for the log."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 MAX_ATTEMPTS: Final = 32
 """With the delays below a receiver may be away for half a day at least."""
 LONGEST_WAIT: Final = timedelta(days=1)
@@ -157,7 +166,7 @@ class _Delivery:
             error = await self._attempt(entry)
         finally:
             seconds = time.monotonic() - began
-            self._places.end(entry, seconds=seconds, delivered=error is None)
+            self._places.end(entry, seconds=seconds, delivered=not isinstance(error, OutboundError))
         try:
             if isinstance(error, BreakerOpen):
                 await self._return(self._places.pause(entry.receiver))
@@ -167,14 +176,14 @@ class _Delivery:
             return
         OUTBOX_ENTRIES.labels(entry.kind, outcome).inc()
 
-    async def _attempt(self, entry: OutboxEntry) -> OutboundError | None:
-        """Return why the delivery failed, None if it did not."""
+    async def _attempt(self, entry: OutboxEntry) -> OutboundError | Dropped | None:
+        """Return why the delivery failed, or was not due any more; None if it succeeded."""
         if entry.attempts > MAX_ATTEMPTS:
             # Whoever had the last attempt never came back, perhaps because of it.
             return OutboundError("no attempt came to an end", temporary=False)
         try:
             await self._handlers[entry.kind](self._server, entry.payload)
-        except OutboundError as error:
+        except (OutboundError, Dropped) as error:
             return error
         except Exception as error:
             log.exception("outbox_delivery_broken", entry=entry.id, kind=entry.kind)
@@ -197,7 +206,7 @@ def _spread(delay: timedelta) -> timedelta:
 
 
 async def _note(
-    server: AuthorizationServer, entry: OutboxEntry, error: OutboundError | None
+    server: AuthorizationServer, entry: OutboxEntry, error: OutboundError | Dropped | None
 ) -> str:
     """Write down what became of the attempt, and return that in a word."""
     if isinstance(error, Busy):
@@ -208,6 +217,10 @@ async def _note(
         if error is None:
             await outbox.done(tx, entry.id)
             return "delivered"
+        if isinstance(error, Dropped):
+            await outbox.done(tx, entry.id)
+            log.info("outbox_entry_dropped", entry=entry.id, kind=entry.kind, reason=error.reason)
+            return "dropped"
         return await _note_failure(server, tx, entry, error)
 
 
