@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, delete, func, or_, select, tuple_, update
+from sqlalchemy import Column, ColumnElement, delete, func, or_, select, tuple_, union_all, update
 
 from authsvc.storage.database import Transaction
 from authsvc.storage.identifiers import new_id
@@ -134,7 +134,7 @@ async def claim(
     ]
     rows = await tx.execute(
         update(outbox)
-        .where(or_(*(outbox.c.id.in_(select(each.c.id)) for each in due)))
+        .where(outbox.c.id.in_(union_all(*(select(each.c.id) for each in due))))
         .values(attempts=outbox.c.attempts + 1, due_at=now + lease)
         .returning(*_COLUMNS)
     )

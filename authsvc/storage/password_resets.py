@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, text
 
 from authsvc.storage.database import Transaction
-from authsvc.storage.schema import password_resets
+from authsvc.storage.schema import IS_LINK, password_resets
 
 _BAR: Final = b""
 """The binding of a row that is no link: by it those are void that are not made yet."""
@@ -71,6 +71,7 @@ async def count_password_resets(tx: Transaction, reset: PasswordReset, *, now: d
             select(func.count())
             .select_from(password_resets)
             .where(
+                text(IS_LINK),
                 stored.user_id == reset.user_id,
                 stored.binding == reset.binding,
                 stored.expires_at > now,
