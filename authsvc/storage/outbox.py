@@ -235,6 +235,25 @@ async def discard(tx: Transaction, kind: str, member: str, value: str, *, limit:
     return len(rows.all())
 
 
+async def drop_oldest(tx: Transaction, kind: str, member: str, value: str, *, limit: int) -> int:
+    """Delete up to ``limit`` entries that wait, as ``discard``: those noted first.
+
+    What somebody is claiming at the moment is let be.
+    """
+    entries = (
+        select(outbox.c.id)
+        .where(outbox.c.kind == kind, _WAITING, _member(member) == value)
+        .order_by(outbox.c.created_at, outbox.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("oldest")
+    )
+    rows = await tx.execute(
+        delete(outbox).where(outbox.c.id.in_(select(entries.c.id))).returning(outbox.c.id)
+    )
+    return len(rows.all())
+
+
 async def count_by(
     tx: Transaction, kind: str, member: str, *, dead: bool, value: str | None = None
 ) -> dict[str, int]:
