@@ -451,6 +451,38 @@ async def test_no_link_comes_back_with_what_it_was_made_for(
     assert await can_sign_in(mailing, account, NEW)
 
 
+async def test_a_link_that_is_made_while_its_person_is_disabled_is_good_for_nothing(
+    catcher: MailCatcher,
+    make_backend: Callable[[BackendName], Backend],
+    open_providers: OpenProvider,
+) -> None:
+    """Both lock the account first: whichever is second sees the other, and neither is ended."""
+    provider: Provider = await open_providers(make_backend("postgres"), **catcher.settings())
+    people, database = provider.resources.people, provider.resources.database
+    accounts = [
+        await provider.create_user(username=f"p{n}", email=f"p{n}@people.example")
+        for n in range(10)
+    ]
+    for number, account in enumerate(accounts):
+        origin = Origin("anonymous", f"192.0.{number}.1")
+        await provider.resources.password_resets.ask(account.username, origin)
+
+    async def disable(account: Account) -> None:
+        async with database.transaction() as tx:
+            await people.disable(tx, account.id, ORIGIN)
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(deliver_mail(provider.server), *(disable(each) for each in accounts))
+    for account in accounts:
+        async with database.transaction() as tx:
+            await people.enable(tx, account.id, ORIGIN)
+    await deliver_mail(provider.server)
+
+    links = [link_in((await catcher.take()).text) for _ in range(catcher.caught.qsize())]
+    for link in links:
+        assert (await provider.browser().get(link)).status == 400
+
+
 async def test_links_that_are_void_keep_nobody_from_another(
     mailing: Provider, catcher: MailCatcher
 ) -> None:
