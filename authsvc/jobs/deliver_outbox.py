@@ -51,8 +51,10 @@ _PUT_BACK: Final = timedelta(seconds=2)
 _LEFT_ALONE: Final = timedelta(seconds=2 * RECOVERY_SECONDS)
 RUN_SECONDS: Final = 30.0
 """After which it returns, however much there is: whoever called notes that it goes on."""
-_LOOK_SECONDS: Final = 0.1
-"""Shortest time from a look that found all there was to the next, while something is under way."""
+_LOOK_SECONDS: Final = 1.0
+"""Between two looks for more, while nothing of what is under way comes to an end."""
+_SHORTEST_LOOK_SECONDS: Final = 0.1
+"""From a look that found all there was to the next, however much comes to an end meanwhile."""
 _LEASE_MARGIN: Final = timedelta(minutes=1)
 
 
@@ -97,6 +99,8 @@ class _Delivery:
         self._at_once = at_once
         self._under_way: set[asyncio.Task[None]] = set()
         self._look_at = 0.0
+        self._has_finished = False
+        """Whether something has come to an end since the last look."""
 
     async def run(self, may_begin: Callable[[], bool]) -> None:
         ends_at = time.monotonic() + RUN_SECONDS
@@ -108,13 +112,21 @@ class _Delivery:
                     await self._fill()
                 if not self._under_way:
                     return
-                finished, self._under_way = await asyncio.wait(
-                    self._under_way, timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
-                )
-                for task in finished:
-                    task.result()
+                await self._wait()
         finally:
             await end_all(self._under_way)
+
+    async def _wait(self) -> None:
+        """Wait until something has come to an end, or it is time to look for more."""
+        until_look = self._look_at - time.monotonic()
+        finished, self._under_way = await asyncio.wait(
+            self._under_way,
+            timeout=until_look if self._has_finished and until_look > 0 else _LOOK_SECONDS,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        self._has_finished |= bool(finished)
+        for task in finished:
+            task.result()
 
     async def _fill(self) -> None:
         """Begin what has a place, and claim as long as there are places and more is due."""
@@ -144,8 +156,9 @@ class _Delivery:
                 full=self._places.full(),
                 full_of_retries=self._places.full_of_retries(),
             )
+        self._has_finished = False
         if len(entries) < self._at_once:
-            self._look_at = time.monotonic() + _LOOK_SECONDS
+            self._look_at = time.monotonic() + _SHORTEST_LOOK_SECONDS
         return entries
 
     def _begin(self) -> None:

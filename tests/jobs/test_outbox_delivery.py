@@ -201,6 +201,29 @@ async def test_what_waits_for_a_slow_one_goes_back_at_the_end_of_the_run(
     assert len(deliveries.attempts) == 4
 
 
+async def test_the_database_is_asked_once_a_second_while_all_that_is_under_way_hangs(
+    quiet: Provider, deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, real = 0, outbox.claim
+
+    async def claim(*arguments: Any, **named: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await real(*arguments, **named)
+
+    monkeypatch.setattr(outbox, "claim", claim)
+    monkeypatch.setattr(job, "RUN_SECONDS", 2.5)
+    deliveries.slow, deliveries.held = frozenset(range(9)), asyncio.Event()
+    await add(quiet, *range(9), client_id="the slow one")
+    delivering = asyncio.create_task(deliver_outbox(quiet.server))
+    async with asyncio.timeout(20):
+        while len(await _not_under_way(quiet)) < 5 or not looks:  # noqa: ASYNC110  # no event
+            await asyncio.sleep(0.1)
+    deliveries.held.set()
+    await delivering
+    assert looks <= 4
+
+
 async def test_receivers_that_hang_leave_places_for_one_that_does_not(
     quiet: Provider, deliveries: Deliveries
 ) -> None:
