@@ -203,9 +203,9 @@ async def test_events_that_a_receiver_answers_with_500_hold_up_none_of_its_other
     await receiver.register(teller, "user.created")
     for _ in range(20):
         await record_event(teller, subject="bad")
+    await deliver_webhooks(teller.server)
     for _ in range(20):
         await record_event(teller, subject="good")
-
     await deliver_webhooks(teller.server)
 
     told = Counter(message.event["data"]["subject"] for message in receiver.received)
