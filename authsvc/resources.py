@@ -174,7 +174,7 @@ def _wire(
         queue=settings.argon2_queue,
     )
     notices = MailNotices(clock, enabled=settings.mail is not None)
-    people = People(hashes, revoker, notices, audit, clock)
+    people = People(hashes, revoker, notices, audit, clock, reset_ttl=settings.password_reset_ttl)
 
     async def read_keyring(tx: Transaction) -> Keyring:
         return await load_keyring(tx, master_keys)

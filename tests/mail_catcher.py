@@ -61,6 +61,10 @@ class MailCatcher:
     """What a command (``MAIL``, ``RCPT``, ``DATA``) is answered, where not by taking it."""
     held: asyncio.Event = field(default_factory=asyncio.Event)
     """While it is not set, ``DATA`` gets no answer."""
+    tarpits: dict[str, bool] = field(default_factory=dict)
+    """Domains about whose receivers it is silent, and whether it drips meanwhile."""
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by each ``RCPT`` for such a domain."""
     caught: asyncio.Queue[Caught] = field(default_factory=asyncio.Queue)
     logins: list[tuple[str, str]] = field(default_factory=list)
     connections: int = 0
@@ -95,9 +99,17 @@ class MailCatcher:
         return "250 OK"
 
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
-        self, _server: Any, _session: Session, envelope: Envelope, address: str, _options: list[str]
+        self, server: Any, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         """``RCPT TO``."""
+        domain = address.rpartition("@")[2].lower()
+        if domain in self.tarpits:
+            self.asked.set()
+            while True:
+                # A line of an answer that has more to come (RFC 5321 §4.2.1).
+                if self.tarpits.get(domain):
+                    await server.push("250-wait")
+                await asyncio.sleep(0.05)
         if "RCPT" in self.answers:
             return self.answers["RCPT"].format(address=address)
         envelope.rcpt_tos.append(address)

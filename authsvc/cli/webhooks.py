@@ -14,6 +14,7 @@ from authsvc.storage.webhooks import Webhook, load_living_secrets, load_webhooks
 from authsvc.webhooks.administration import IssuedSecret, WebhookAdministration
 from authsvc.webhooks.events import EVENTS
 from authsvc.webhooks.messages import WEBHOOK
+from authsvc.webhooks.urls import mask_query
 
 app = typer.Typer(help="Webhooks: who is told of what happens.")
 
@@ -160,7 +161,7 @@ def events(as_json: AsJson = False) -> None:
 def _document(webhook: Webhook) -> dict[str, Any]:
     return {
         "id": webhook.id,
-        "url": webhook.url,
+        "url": mask_query(webhook.url),
         "events": list(webhook.events),
         "enabled": webhook.disabled_at is None,
         "created_at": webhook.created_at,

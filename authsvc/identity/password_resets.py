@@ -16,6 +16,7 @@ from typing import Any, Final
 from authsvc.clock import Clock
 from authsvc.identity.people import People
 from authsvc.identity.throttle import LoginThrottle
+from authsvc.logs import get_logger
 from authsvc.master_key import RootSecret
 from authsvc.storage import outbox
 from authsvc.storage.audit import AuditLog, Origin
@@ -26,8 +27,8 @@ from authsvc.storage.password_resets import (
     add_password_reset,
     count_password_resets,
     find_password_reset,
+    is_barred,
     spend_password_reset,
-    void_password_resets,
 )
 from authsvc.storage.users import User, find_user, find_user_by_login, find_user_locked, fold
 from authsvc.tokens.opaque import MAX_LENGTH, OpaqueHash, new_opaque_value
@@ -38,6 +39,16 @@ PASSWORD_RESET: Final = "password_reset"  # noqa: S105  # the kind of an outbox 
 _MAX_LOGIN: Final = 320
 _MOST: Final = 3
 """Links of a person that may be good at once: so many mails can be made them."""
+
+
+SENDING: Final = timedelta(seconds=30)
+"""How long it may take to hand a mail in: a link has to be good for longer when that begins."""
+
+log = get_logger(__name__)
+
+
+class LinkOver(Exception):
+    """A link whose mail was not sent in time, whether it was for anybody or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +113,32 @@ class PasswordResets:
     async def make(self, payload: Mapping[str, Any]) -> ResetMail | None:
         """Return the mail of a request, the same each time; None when there is none to send.
 
-        There is none for nobody, for who is disabled or without an address, for who has
-        changed password or address since, beyond three at once, and when it is too late.
+        There is none for nobody, for who is disabled or without an address or was meanwhile, for
+        who has changed password or address since, beyond three at once, and beyond twenty a day.
+        Raises LinkOver when it could not be sent before the link is over.
         """
         asked_at = datetime.fromisoformat(payload["at"])
         now, expires_at = self._clock.now(), asked_at + self._ttl
-        if payload["user_id"] is None or expires_at <= now:
+        if expires_at - now <= min(SENDING, self._ttl / 2):
+            raise LinkOver
+        if payload["user_id"] is None:
             return None
         async with self._database.transaction() as tx:
             user = await find_user_locked(tx, payload["user_id"])
             binding = base64.b64decode(payload["binding"])
             if user is None or not self._is_bound(user, binding):
                 return None
+            if await is_barred(tx, user.id, asked_at=asked_at):
+                return None
             token = self._derive_token(payload["seed"])
             token_hash = self._hash("password reset token", token)
             if await find_password_reset(tx, token_hash, now=now) is None:
-                if await count_password_resets(tx, user.id, now=now) >= _MOST:
-                    return None
                 reset = PasswordReset(user.id, binding)
+                if await count_password_resets(tx, reset, now=now) >= _MOST:
+                    return None
+                if not await self._throttle.may_mail_link(tx, user.id):
+                    log.info("password_reset_not_mailed", reason="too many today")
+                    return None
                 await add_password_reset(tx, token_hash, reset, now=now, expires_at=expires_at)
                 origin = Origin("anonymous", payload["address"], payload["request_id"])
                 await self._record(tx, "user.password_reset_asked", origin, user)
@@ -149,12 +168,9 @@ class PasswordResets:
         async with self._database.transaction() as tx:
             # The account before what hangs on it, as whoever signs in locks them.
             user = await find_user_locked(tx, found.id)
-            reset = await find_password_reset(tx, token_hash, now=self._clock.now())
+            reset = await spend_password_reset(tx, token_hash, now=self._clock.now())
             if user is None or reset is None or not self._is_bound(user, reset.binding):
                 return False
-            if not await spend_password_reset(tx, token_hash, now=self._clock.now()):
-                return False
-            await void_password_resets(tx, user.id)
             by_person = Origin(f"user:{user.id}", origin.address, origin.request_id)
             await self._people.reset_password(tx, user, password_hash, by_person)
             await self._record(tx, "user.password_reset", by_person, user)

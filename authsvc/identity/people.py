@@ -1,6 +1,7 @@
 """Accounts: what the command line and the admin API do with people."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from authsvc.clock import Clock
@@ -9,7 +10,7 @@ from authsvc.identity.passwords import PasswordHashes, check_new_password
 from authsvc.protocol.claims import check_claim
 from authsvc.storage.audit import AuditLog, Origin
 from authsvc.storage.database import Transaction
-from authsvc.storage.password_resets import void_password_resets
+from authsvc.storage.password_resets import bar_password_resets, void_password_resets
 from authsvc.storage.users import (
     User,
     create_user,
@@ -35,12 +36,16 @@ class People:
         notices: MailNotices,
         audit: AuditLog,
         clock: Clock,
+        *,
+        reset_ttl: timedelta,
     ) -> None:
+        """``reset_ttl`` is how long a link for a forgotten password is good."""
         self._hashes = hashes
         self._revoker = revoker
         self._notices = notices
         self._audit = audit
         self._clock = clock
+        self._reset_ttl = reset_ttl
 
     async def hash_new_password(self, password: str, *, names: tuple[str | None, ...]) -> str:
         """Return the hash of a password that is acceptable; raises InvalidRequest."""
@@ -85,6 +90,7 @@ class People:
             check_claim(name, value)
         updated = await update_user(tx, user.id, changes, now=self._clock.now())
         if updated.email != user.email:
+            await self._bar_resets(tx, user.id)
             await self._notices.email_changed(tx, updated, user.email)
         await self._record(tx, "user.updated", origin, user.id, members=sorted(changes))
         return updated
@@ -101,6 +107,7 @@ class People:
             tx, user.id, {"password_hash": password_hash}, now=self._clock.now()
         )
         await self._revoker.revoke_user(tx, user.id)
+        await self._bar_resets(tx, user.id)
         await self._notices.password_changed(tx, updated)
         await self._record(tx, "user.password_set", origin, user.id)
         return updated
@@ -123,6 +130,7 @@ class People:
             user = await update_user(tx, user.id, {"disabled_at": now}, now=now)
             await self._record(tx, "user.disabled", origin, user.id)
         await self._revoker.revoke_user(tx, user.id)
+        await self._bar_resets(tx, user.id)
         return user
 
     async def enable(self, tx: Transaction, reference: str, origin: Origin) -> User:
@@ -150,6 +158,14 @@ class People:
         ended = await self._revoker.revoke_user(tx, user.id)
         await self._record(tx, "user.sessions_revoked", origin, user.id, sessions=ended)
         return ended
+
+    async def _bar_resets(self, tx: Transaction, user_id: str) -> None:
+        """Void all links for a forgotten password, also those that are asked for and not made.
+
+        What they are bound to may be again as it was: an account that is disabled and enabled.
+        """
+        now = self._clock.now()
+        await bar_password_resets(tx, user_id, now=now, expires_at=now + self._reset_ttl)
 
     async def _record(
         self, tx: Transaction, event: str, origin: Origin, user_id: str, **details: Any

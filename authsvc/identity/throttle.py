@@ -12,6 +12,7 @@ close together would tell that they are one account, and that it exists.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from authsvc.clock import Clock
 from authsvc.protocol.addresses import network_of
@@ -24,6 +25,9 @@ from authsvc.storage.login_attempts import (
     take_back_attempt,
 )
 from authsvc.tokens.opaque import OpaqueHash
+
+MAX_LINKS_A_DAY: Final = 20
+"""Links for a forgotten password that are mailed to one person in a day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,21 @@ class LoginThrottle:
         }
         buckets = [self._bucket(name, *found, own=False) for name, found in names.items()]
         return sorted(buckets, key=lambda bucket: bucket.key)
+
+    async def may_mail_link(self, tx: Transaction, user_id: str) -> bool:
+        """Count a link for a forgotten password that is to be mailed to a person.
+
+        False, and nothing counted, once there were twenty in the day (UTC).
+        """
+        now, day = self._clock.now(), timedelta(days=1)
+        return await count_attempt(
+            tx,
+            self._hash("login bucket", f"links-mailed {now:%Y-%m-%d} {user_id}"),
+            free=MAX_LINKS_A_DAY,
+            delays=[day],
+            now=now,
+            window=day,
+        )
 
     def _bucket(self, name: str, free: int, delays: list[timedelta], *, own: bool) -> Bucket:
         return Bucket(self._hash("login bucket", name), free, delays, own)

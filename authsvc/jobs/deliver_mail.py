@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from authsvc.identity.mail_notices import MAIL_NOTICE
 from authsvc.identity.mail_texts import write_notice, write_reset
-from authsvc.identity.password_resets import PASSWORD_RESET
-from authsvc.jobs.deliver_outbox import Handler, deliver
+from authsvc.identity.password_resets import PASSWORD_RESET, LinkOver
+from authsvc.jobs.deliver_outbox import Dropped, Handler, deliver
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.outbound import OutboundError
 from authsvc.outbound.mail_message import Mail
@@ -27,7 +27,14 @@ async def deliver_mail(server: AuthorizationServer) -> None:
     if mail_server is None:
         return
     try:
-        await deliver(server, MAIL_HANDLERS, at_once=_AT_ONCE)
+        await deliver(
+            server,
+            MAIL_HANDLERS,
+            at_once=_AT_ONCE,
+            # Who is mailed to in vain keeps nobody else waiting.
+            for_one=1,
+            may_begin=lambda: not mail_server.is_shut_off(),
+        )
     finally:
         await mail_server.rest()
 
@@ -55,9 +62,13 @@ async def deliver_notice(server: AuthorizationServer, payload: Mapping[str, Any]
 async def deliver_reset(server: AuthorizationServer, payload: Mapping[str, Any]) -> None:
     """Hand in one link to set another password (``identity.password_resets.PASSWORD_RESET``).
 
-    It leads to the issuer, whatever host the request for it named. Raises OutboundError.
+    It leads to the issuer, whatever host the request for it named. Raises OutboundError, and
+    Dropped where the link would be over when it arrives.
     """
-    made = await server.resources.password_resets.make(payload)
+    try:
+        made = await server.resources.password_resets.make(payload)
+    except LinkOver as error:
+        raise Dropped("the link was over before its mail was sent") from error
     if made is None:
         return
     subject, text = write_reset(

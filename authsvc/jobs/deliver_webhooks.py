@@ -10,8 +10,9 @@ from authsvc.jobs.deliver_outbox import Handler, deliver
 from authsvc.oauth.server import AuthorizationServer
 from authsvc.webhooks.messages import WEBHOOK
 
-_AT_ONCE: Final = 40
-"""Messages under way, and so connections."""
+_AT_ONCE: Final = 100
+"""Messages under way, and so connections. Half of them are enough for all webhooks that there may
+be, so that one that answers has a place also while all others hang."""
 
 
 async def deliver_webhooks(server: AuthorizationServer) -> None:

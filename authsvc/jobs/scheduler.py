@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from authsvc.jobs.bound_webhooks import bound_webhooks
 from authsvc.jobs.chain_audit import chain_audit
 from authsvc.jobs.deliver_mail import deliver_mail
 from authsvc.jobs.deliver_outbox import deliver_outbox
@@ -64,6 +65,7 @@ SCHEDULE = (
     Scheduled("end_expired_sessions", end_expired_sessions, 60),
     Scheduled("deliver_outbox", deliver_outbox, 1, shared=True),
     Scheduled("deliver_webhooks", deliver_webhooks, 1, shared=True),
+    Scheduled("bound_webhooks", bound_webhooks, 60),
     Scheduled("deliver_mail", deliver_mail, 1, shared=True),
 )
 

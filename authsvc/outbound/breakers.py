@@ -90,8 +90,10 @@ def _key(method: str, target: Target) -> str:
 class BreakersByKey:
     """Keeps a breaker for what failed last and has not succeeded since."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, failures: int = FAILURES) -> None:
+        """``failures`` in a row open a breaker."""
         self._failing: OrderedDict[str, _Breaker] = OrderedDict()
+        self._failures = failures
 
     @contextmanager
     def admit(self, key: str) -> Iterator[None]:
@@ -119,7 +121,7 @@ class BreakersByKey:
 
     def note_failure(self, key: str) -> None:
         """Count a failure."""
-        breaker = self._failing.setdefault(key, _Breaker(key))
+        breaker = self._failing.setdefault(key, _Breaker(key, self._failures))
         self._failing.move_to_end(key)
         if len(self._failing) > MAX_BREAKERS:
             self._failing.popitem(last=False)
@@ -133,8 +135,8 @@ class BreakersByKey:
 
 
 class _Breaker:
-    def __init__(self, key: str) -> None:
-        self.circuit = CircuitBreaker(FAILURES, RECOVERY_SECONDS, _Failure, key)
+    def __init__(self, key: str, failures: int) -> None:
+        self.circuit = CircuitBreaker(failures, RECOVERY_SECONDS, _Failure, key)
         self._is_probing = False
 
     @contextmanager

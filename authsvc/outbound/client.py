@@ -132,11 +132,16 @@ class Outbound:
         return status
 
     async def post_event(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
-        """Post ``body``, which is JSON, in the lane ``events``; else as ``post_form``."""
+        """Post ``body``, which is JSON, in the lane ``events``; else as ``post_form``.
+
+        An event that is answered with 5xx is held against no other.
+        """
         self._check_open()
         sent = {"Content-Type": "application/json", **headers}
         with _observed("POST", url):
-            return await self._traffic["events"].post(url, sent, body, max_bytes=4_096)
+            return await self._traffic["events"].post(
+                url, sent, body, max_bytes=4_096, blames_errors=False
+            )
 
     def check_event_url(self, url: str) -> str:
         """Return the host and port of ``url``; raises Refused when no event may go there.

@@ -9,9 +9,10 @@ import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from aiosmtplib import (
     SMTP,
@@ -19,7 +20,7 @@ from aiosmtplib import (
     SMTPDataError,
     SMTPException,
     SMTPNotSupported,
-    SMTPRecipientsRefused,
+    SMTPRecipientRefused,
     SMTPResponseException,
 )
 
@@ -31,10 +32,22 @@ from authsvc.outbound.tls import make_tls_context
 
 SEND_TIMEOUT: Final = timedelta(seconds=30)
 """Longest time for a message, connecting included. Below what an outbox entry is claimed for."""
+DOMAIN_FAILURES: Final = 2
+"""Receivers in a row that the server was silent about, after which their domain is left alone."""
 _QUIT_SECONDS: Final = 2.0
 _KEY: Final = "mail"
 # RFC 3463 §2.
 _ENHANCED_CODE: Final = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?= |$)")
+
+
+_Reached = Literal["server", "receiver", "message"]
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What the server was asked about last."""
+
+    reached: _Reached = "server"
 
 
 class MailServer:
@@ -61,24 +74,31 @@ class MailServer:
         self._seconds = timeout.total_seconds()
         self._idle: list[SMTP] = []
         self._breakers = BreakersByKey()
+        # The server may ask the receiver's own, and be kept waiting there.
+        self._domains = BreakersByKey(failures=DOMAIN_FAILURES)
 
     async def send(self, mail: Mail) -> None:
         """Hand ``mail`` in; raises OutboundError when the server has not taken it.
 
         Not ``temporary`` is what the server refuses for good: this receiver or this message.
-        After failures in a row the server is left alone for a while.
+        After failures in a row the server is left alone for a while, and so is a domain that it
+        was silent about: BreakerOpen says that nothing was tried.
         """
         try:
             message = compose(mail, self._sender)
         except ValueError as error:
             raise OutboundError(str(error), temporary=False) from error
-        with self._guarded():
-            async with asyncio.timeout(self._seconds):
-                await self._send(message)
+        domain = message.receiver.domain.lower()
+        with self._domains.admit(domain), self._breakers.admit(_KEY):
+            await self._try(message, domain)
 
     def is_left_alone(self) -> bool:
         """Tell whether nothing is handed in, but for one message in a while that tries."""
         return self._breakers.is_failing(_KEY)
+
+    def is_shut_off(self) -> bool:
+        """Tell whether nothing at all is handed in now."""
+        return self._breakers.is_open(_KEY)
 
     async def check(self) -> None:
         """Connect, as for a message, and leave; raises OutboundError when that fails."""
@@ -91,16 +111,33 @@ class MailServer:
         idle, self._idle = self._idle, []
         await asyncio.gather(*(_leave(connection) for connection in idle))
 
-    async def _send(self, message: Message) -> None:
+    async def _try(self, message: Message, domain: str) -> None:
+        progress = _Progress()
+        try:
+            with _explained():
+                async with asyncio.timeout(self._seconds):
+                    await self._send(message, progress)
+        except HostFailed as error:
+            self._note_silence(domain, progress.reached)
+            if progress.reached == "receiver":
+                reason = "the mail server was silent about the receiver"
+                raise OutboundError(reason, temporary=True) from error
+            raise
+        except OutboundError:
+            self._note_answer(domain, progress.reached)
+            raise
+        self._note_answer(domain, progress.reached)
+
+    def _note_answer(self, domain: str, reached: _Reached) -> None:
+        self._breakers.note_success(_KEY)
+        if reached != "server":
+            self._domains.note_success(domain)
+
+    async def _send(self, message: Message, progress: _Progress) -> None:
         connection = await self._take_idle() or await self._connect()
         try:
-            await connection.sendmail(
-                self._sender.address,
-                [str(message.receiver)],
-                message.content,
-                mail_options=["SMTPUTF8"] if message.needs_utf8 else [],
-            )
-        except (SMTPResponseException, SMTPRecipientsRefused, SMTPNotSupported):
+            await self._hand_in(connection, message, progress)
+        except (SMTPResponseException, SMTPNotSupported):
             # An answer: the connection is as good as before, unless it was closed with it.
             raise
         except BaseException:
@@ -109,6 +146,20 @@ class MailServer:
         finally:
             if connection.is_connected:
                 self._idle.append(connection)
+
+    async def _hand_in(self, connection: SMTP, message: Message, progress: _Progress) -> None:
+        """Say whose message it is, for whom, and what is in it (RFC 5321 §3.3)."""
+        utf8 = message.needs_utf8
+        if connection.is_ehlo_or_helo_needed:
+            await connection.ehlo()
+        if utf8 and not connection.supports_extension("smtputf8"):
+            raise SMTPNotSupported("SMTPUTF8")
+        await connection.mail(self._sender.address, options=["SMTPUTF8"] if utf8 else [])
+        progress.reached = "receiver"
+        receiver = str(message.receiver)
+        await connection.rcpt(receiver, encoding="utf-8" if utf8 else "ascii")
+        progress.reached = "message"
+        await connection.data(message.content)
 
     async def _take_idle(self) -> SMTP | None:
         """Return a connection that is still one, also to the server."""
@@ -142,20 +193,17 @@ class MailServer:
         await connection.connect()
         return connection
 
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Let the breaker know of silence and of answers; raises BreakerOpen, OutboundError."""
-        with self._breakers.admit(_KEY):
-            try:
-                with _explained():
-                    yield
-            except HostFailed:
-                self._breakers.note_failure(_KEY)
-                raise
-            except OutboundError:
-                self._breakers.note_success(_KEY)
-                raise
-        self._breakers.note_success(_KEY)
+    def _note_silence(self, domain: str, reached: _Reached) -> None:
+        """Hold silence against whom it may be of: the server, the receiver's domain, or both.
+
+        A server that has answered all before may wait for the receiver's own.
+        """
+        if reached == "server":
+            self._breakers.note_failure(_KEY)
+            return
+        self._domains.note_failure(domain)
+        if reached == "message":
+            self._breakers.note_failure(_KEY)
 
 
 async def _leave(connection: SMTP) -> None:
@@ -173,8 +221,8 @@ def _explained() -> Iterator[None]:
     """Turn what the library raises into an OutboundError, without a word of the server's."""
     try:
         yield
-    except SMTPRecipientsRefused as error:
-        raise _refusal("the receiver", error.recipients[0]) from error
+    except SMTPRecipientRefused as error:
+        raise _refusal("the receiver", error) from error
     except SMTPDataError as error:
         raise _refusal("the message", error) from error
     except SMTPAuthenticationError as error:

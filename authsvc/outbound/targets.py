@@ -1,6 +1,6 @@
 """URLs that a request may go to, read once and by one strict reader (RFC 9110 §4.2)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urljoin
 
@@ -17,11 +17,12 @@ class Target:
     ``host`` is in lower case and without an IPv6 address's brackets; ``path`` has the query.
     """
 
-    url: str
+    # A query may hold a secret of the host's.
+    url: str = field(repr=False)
     scheme: str
     host: str
     port: int
-    path: str
+    path: str = field(repr=False)
 
     @property
     def origin(self) -> str:

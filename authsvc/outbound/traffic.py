@@ -90,15 +90,30 @@ class Traffic:
             raise
 
     async def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, *, max_bytes: int
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        max_bytes: int,
+        blames_errors: bool = True,
     ) -> int:
-        """Post ``body`` and return the status, also a 5xx; raises OutboundError without one."""
+        """Post ``body`` and return the status, also a 5xx; raises OutboundError without one.
+
+        A 5xx is held against the URL, unless ``blames_errors`` is False: where each body is
+        another matter, one that the receiver stumbles over says nothing of the next.
+        """
         deadline = self._deadline()
         target = parse_target(url, http=self._http)
         sent = _Sent("POST", headers, max_bytes, body)
         try:
             with self._breakers.guard_url("POST", target):
-                return (await self._send(target, sent, deadline, is_named=True)).status
+                try:
+                    return (await self._send(target, sent, deadline, is_named=True)).status
+                except HostFailed as error:
+                    if error.status is None or blames_errors:
+                        raise
+                    return error.status
         except HostFailed as error:
             if error.status is None:
                 raise

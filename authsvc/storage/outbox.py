@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, delete, func, select, update
+from sqlalchemy import Column, ColumnElement, delete, func, or_, select, tuple_, union_all, update
 
 from authsvc.storage.database import Transaction
 from authsvc.storage.identifiers import new_id
 from authsvc.storage.schema import Instant, outbox
 
 _MAX_ERROR = 255
+_RECEIVERS: Final = ("webhook_id", "client_id", "user_id")
+"""Members of a payload that say whom an entry is for, the first one there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,14 @@ class OutboxEntry:
 
     @property
     def receiver(self) -> str:
-        """Whom it is for: a webhook, a client, or what its kind says."""
-        payload = self.payload
-        return str(payload.get("webhook_id") or payload.get("client_id") or self.kind)
+        """Whom it is for: a webhook, a client, a person, or nobody else's."""
+        found = (self.payload.get(member) for member in _RECEIVERS)
+        return str(next((name for name in found if name is not None), self.id))
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether it was tried before."""
+        return self.attempts > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,29 +101,54 @@ async def add(
 
 
 async def claim(
-    tx: Transaction, kinds: Collection[str], *, now: datetime, lease: timedelta, limit: int
+    tx: Transaction,
+    kinds: Collection[str],
+    *,
+    now: datetime,
+    lease: timedelta,
+    limit: int,
+    full: Collection[str] = (),
+    full_of_retries: Collection[str] = (),
 ) -> list[OutboxEntry]:
-    """Take up to ``limit`` entries of ``kinds`` that are due, those due longest first.
+    """Take up to ``limit`` entries of each of ``kinds`` that are due, those due longest first.
 
-    Nobody else gets them until ``lease`` is over. Of any number of callers at once each
-    gets entries of its own, and none waits for another.
+    None are for the receivers ``full``, and none that were tried before for those in
+    ``full_of_retries``. Nobody else gets them until ``lease`` is over. Of any number of callers
+    at once each gets entries of its own, and none waits for another.
     """
-    # Evaluated once: PostgreSQL never inlines what locks rows.
-    due = (
+    wanted = [_WAITING, outbox.c.due_at <= now]
+    if full:
+        wanted.append(_receiver().not_in(full))
+    if full_of_retries:
+        wanted.append(or_(outbox.c.attempts == 0, _receiver().not_in(full_of_retries)))
+    # Each kind by itself, in the order of the index. Evaluated once: PostgreSQL never inlines
+    # what locks rows.
+    due = [
         select(outbox.c.id)
-        .where(outbox.c.failed_at.is_(None), outbox.c.due_at <= now, outbox.c.kind.in_(kinds))
+        .where(outbox.c.kind == kind, *wanted)
         .order_by(outbox.c.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
-        .cte("due")
-    )
+        .cte(f"due_{number}")
+        for number, kind in enumerate(sorted(kinds))
+    ]
     rows = await tx.execute(
         update(outbox)
-        .where(outbox.c.id.in_(select(due.c.id)))
+        .where(outbox.c.id.in_(union_all(*(select(each.c.id) for each in due))))
         .values(attempts=outbox.c.attempts + 1, due_at=now + lease)
         .returning(*_COLUMNS)
     )
     return [OutboxEntry(*row) for row in rows]
+
+
+async def give_back(tx: Transaction, entries: Sequence[OutboxEntry], *, now: datetime) -> None:
+    """Let entries that were not tried at all be due again, unless somebody else has them."""
+    claimed = [(entry.id, entry.attempts) for entry in entries]
+    await tx.execute(
+        update(outbox)
+        .where(tuple_(outbox.c.id, outbox.c.attempts).in_(claimed))
+        .values(attempts=outbox.c.attempts - 1, due_at=now)
+    )
 
 
 async def done(tx: Transaction, entry_id: str) -> None:
@@ -176,8 +208,9 @@ async def revive(
 ) -> list[str]:
     """Let up to ``limit`` entries that were dead at ``now``, or that one, be due again.
 
-    They have all their attempts again. Return their identifiers. What dies anew meanwhile is
-    not among them, so that calling this until nothing is left comes to an end.
+    They have all their attempts again, and their age begins anew. Return their identifiers.
+    What dies anew meanwhile is not among them, so that calling this until nothing is left comes
+    to an end.
     """
     dead = select(outbox.c.id).where(outbox.c.failed_at <= now)
     dead = dead.order_by(outbox.c.failed_at).limit(limit)
@@ -186,7 +219,7 @@ async def revive(
     ids = list((await tx.execute(dead.with_for_update())).scalars())
     if ids:
         again = update(outbox).where(outbox.c.id.in_(ids))
-        await tx.execute(again.values(failed_at=None, due_at=now, attempts=0))
+        await tx.execute(again.values(failed_at=None, created_at=now, due_at=now, attempts=0))
     return ids
 
 
@@ -198,6 +231,25 @@ async def discard(tx: Transaction, kind: str, member: str, value: str, *, limit:
     entries = select(outbox.c.id).where(outbox.c.kind == kind, _member(member) == value)
     rows = await tx.execute(
         delete(outbox).where(outbox.c.id.in_(entries.limit(limit))).returning(outbox.c.id)
+    )
+    return len(rows.all())
+
+
+async def drop_oldest(tx: Transaction, kind: str, member: str, value: str, *, limit: int) -> int:
+    """Delete up to ``limit`` entries that wait, as ``discard``: those noted first.
+
+    What somebody is claiming at the moment is let be.
+    """
+    entries = (
+        select(outbox.c.id)
+        .where(outbox.c.kind == kind, _WAITING, _member(member) == value)
+        .order_by(outbox.c.created_at, outbox.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("oldest")
+    )
+    rows = await tx.execute(
+        delete(outbox).where(outbox.c.id.in_(select(entries.c.id))).returning(outbox.c.id)
     )
     return len(rows.all())
 
@@ -215,6 +267,11 @@ async def count_by(
         counted = counted.where(found == value)
     rows = await tx.execute(counted.group_by(found))
     return {row[0]: row[1] for row in rows}
+
+
+def _receiver() -> ColumnElement[str]:
+    """Return what ``OutboxEntry.receiver`` is."""
+    return func.coalesce(*(_member(name) for name in _RECEIVERS), outbox.c.id)
 
 
 def _member(name: str) -> ColumnElement[str]:

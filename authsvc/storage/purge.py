@@ -54,6 +54,7 @@ class Cutoffs:
     expired: datetime
     codes: datetime
     dead_entries: datetime
+    """Also those that nobody has tried since: of mail that was turned off, of another version."""
 
 
 Purge = Callable[[Transaction, Cutoffs, int], Awaitable[Batch]]
@@ -62,6 +63,11 @@ Purge = Callable[[Transaction, Cutoffs, int], Awaitable[Batch]]
 
 async def _purge_dead_entries(tx: Transaction, cutoffs: Cutoffs, limit: int) -> Batch:
     return await _delete_over(tx, outbox.c.failed_at, cutoffs.dead_entries, limit)
+
+
+async def _purge_overdue_entries(tx: Transaction, cutoffs: Cutoffs, limit: int) -> Batch:
+    waiting = outbox.c.failed_at.is_(None)
+    return await _delete_over(tx, outbox.c.due_at, cutoffs.dead_entries, limit, waiting)
 
 
 async def _purge_login_attempts(tx: Transaction, cutoffs: Cutoffs, limit: int) -> Batch:
@@ -164,7 +170,8 @@ PURGES: Final[Mapping[str, Purge]] = {
     "webhook_secrets": _purge_expired(webhook_secrets),
     "password_resets": _purge_expired(password_resets),
     "login_attempts": _purge_login_attempts,
-    "outbox": _purge_dead_entries,
+    "outbox dead": _purge_dead_entries,
+    "outbox overdue": _purge_overdue_entries,
 }
 """What is purged, in the order in which one row lets the next go."""
 

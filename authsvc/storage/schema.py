@@ -346,6 +346,9 @@ revocations = Table(
 )
 
 # By identifiers alone: to make a reference, a migration locks the table of people.
+IS_LINK = "length(binding) > 0"
+"""A row of ``password_resets`` that is a link; the others bar those that are not made yet."""
+
 password_resets = Table(
     "password_resets",
     metadata,
@@ -354,6 +357,13 @@ password_resets = Table(
     Column("binding", LargeBinary(32), nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=False, index=True),
+    Index(
+        "ix_password_resets_links_user_id_expires_at",
+        "user_id",
+        "expires_at",
+        postgresql_where=text(IS_LINK),
+        sqlite_where=text(IS_LINK),
+    ),
 )
 
 # The service itself
@@ -401,6 +411,13 @@ outbox = Table(
     Column("due_at", Instant, nullable=False),
     Column("failed_at", Instant),
     Index("ix_outbox_failed_at_due_at", "failed_at", "due_at"),
+    Index(
+        "ix_outbox_waiting_kind_due_at",
+        "kind",
+        "due_at",
+        postgresql_where=text("failed_at IS NULL"),
+        sqlite_where=text("failed_at IS NULL"),
+    ),
 )
 
 webhooks = Table(

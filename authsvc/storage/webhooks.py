@@ -1,7 +1,7 @@
 """Webhooks' rows and their secrets, which are sealed under the master key."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,8 @@ class Webhook:
     """A receiver of events; one that is disabled is told nothing."""
 
     id: str
-    url: str
+    # Its query may hold the receiver's secret: a traceback shows none.
+    url: str = field(repr=False)
     events: Sequence[str]
     created_at: datetime
     disabled_at: datetime | None

@@ -15,6 +15,7 @@ from authsvc.metrics import HTTP_SECONDS, route_of
 from authsvc.protocol.errors import OAuthError, PayloadTooLarge
 from authsvc.storage.identifiers import new_id
 from authsvc.tracing import Tracing
+from authsvc.web.password_reset import RESET_PATH
 from authsvc.web.proxies import find_client_address, is_trusted_peer
 
 log = get_logger(__name__)
@@ -32,6 +33,7 @@ class RequestMiddleware:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._settings = settings
+        self._secret_path = settings.base_path + RESET_PATH
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -111,6 +113,9 @@ class RequestMiddleware:
         headers = MutableHeaders(scope=message)
         headers["X-Request-ID"] = scope["state"]["request_id"]
         headers.setdefault("X-Content-Type-Options", "nosniff")
+        if scope["path"].startswith(self._secret_path):
+            # Its URLs hold what opens an account, also where the answer is an error.
+            headers["Referrer-Policy"] = "no-referrer"
         if self._settings.secure:
             headers["Strict-Transport-Security"] = "max-age=31536000"
 

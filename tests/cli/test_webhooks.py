@@ -82,6 +82,28 @@ def receiver(tmp_path: Path) -> Iterator[Receiver]:
     running.server.server_close()
 
 
+def test_the_query_of_a_url_is_masked_whatever_shows_it(cli: Cli) -> None:
+    secret = "of-the-receiver"
+    url = f"{URL}?key={secret}"
+    created = cli.json("webhooks", "create", url)
+    webhook_id = created["id"]
+    assert created["url"] == f"{URL}?***"
+    results = [
+        cli.run("webhooks", "list"),
+        cli.run("webhooks", "list", "--json"),
+        cli.run("webhooks", "show", webhook_id),
+        cli.run("webhooks", "update", webhook_id, "--url", f"{url}2", "--event", "*"),
+        cli.run("webhooks", "disable", webhook_id),
+        cli.run("doctor"),
+        cli.run("audit", "list"),
+        cli.run("webhooks", "create", f"http://receiver.example/?key={secret}"),
+    ]
+    assert all(secret not in result.output + result.errors for result in results)
+    assert all(f"{URL}?***" in result.output for result in results[:5])
+    assert [result.code for result in results[:5]] == [0] * 5
+    assert results[-1].code == 1
+
+
 def test_a_webhook_lives_from_its_creation_to_its_deletion(any_cli: Cli) -> None:
     assert "webhooks create --help" in any_cli.run("webhooks", "list").output
     created = any_cli.json(

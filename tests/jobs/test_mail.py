@@ -1,11 +1,13 @@
 """People are told by mail what became of their account: with the change, or not at all."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy import select
 
@@ -234,6 +236,75 @@ async def test_many_go_over_few_connections(mailing: Provider, catcher: MailCatc
     assert catcher.caught.qsize() == 40
     assert catcher.connections <= 4
     assert await waiting(mailing) == []
+
+
+@pytest.mark.parametrize("drips", [False, True])
+async def test_receivers_that_the_server_is_silent_about_hold_up_nobody_else(
+    mailing: Provider, catcher: MailCatcher, monkeypatch: pytest.MonkeyPatch, drips: bool
+) -> None:
+    """A tarpit: the server asks the receivers' own, which lets it wait."""
+    monkeypatch.setattr(mailing.resources.mail_server, "_seconds", 1.0)
+    catcher.tarpits["tar.example"] = drips
+    for number in range(40):
+        account = await mailing.create_user(email=f"person{number}@tar.example")
+        await set_password(mailing, account.id)
+    for number in range(20):
+        account = await mailing.create_user(email=f"person{number}@people.example")
+        await set_password(mailing, account.id)
+
+    began = time.monotonic()
+    await deliver_mail(mailing.server)
+
+    # Four at once were waited for once, and not ten times.
+    assert time.monotonic() - began < 5
+    assert catcher.caught.qsize() == 20
+    rows = await waiting(mailing)
+    assert len(rows) == 40
+    assert sum(row.attempts for row in rows) <= 6
+    assert not any(row.failed_at for row in rows)
+
+
+async def test_one_person_takes_one_place_and_costs_no_other_an_attempt(
+    mailing: Provider, catcher: MailCatcher
+) -> None:
+    catcher.held.clear()
+    first = await mailing.create_user(email="first@people.example")
+    for _ in range(5):
+        await set_password(mailing, first.id)
+    others = [await mailing.create_user(email=f"p{n}@people.example") for n in range(3)]
+    for account in others:
+        await set_password(mailing, account.id)
+    delivering = asyncio.create_task(deliver_mail(mailing.server))
+    caught = [await catcher.take() for _ in range(4)]
+    assert len({message.receivers[0] for message in caught}) == 4
+    catcher.held.set()
+    await delivering
+    assert catcher.caught.qsize() == 4
+    assert await waiting(mailing) == []
+
+
+async def test_a_server_that_is_left_alone_costs_no_message_an_attempt(
+    sqlite_backend: Backend, open_providers: OpenProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "SCHEDULE", ())
+    nobody = SecretStr(f"smtp://localhost:{free_port()}")
+    mailing = await open_providers(
+        sqlite_backend, smtp_url=nobody, mail_from="login@authsvc.example"
+    )
+    for number in range(50):
+        account = await mailing.create_user(email=f"person{number}@people.example")
+        await set_password(mailing, account.id)
+    labels = {"kind": MAIL_NOTICE, "outcome": "put_back"}
+    before = REGISTRY.get_sample_value("authsvc_outbox_entries_total", labels) or 0
+    for _ in range(4):
+        await deliver_mail(mailing.server)
+        mailing.clock.move(minutes=2)
+    # Nor is each of them looked at to find that out.
+    after = REGISTRY.get_sample_value("authsvc_outbox_entries_total", labels) or 0
+    assert after - before <= 10
+    rows = await waiting(mailing)
+    assert sum(row.attempts for row in rows) <= FAILURES + 3
+    assert sum(row.attempts == 0 for row in rows) >= 50 - FAILURES - 3
 
 
 async def test_a_mail_server_that_hangs_holds_up_nothing_else(

@@ -224,7 +224,7 @@ async def test_what_counts_once_counts_until_it_has_expired(provider: Provider) 
     assert rows["client_assertions"] == rows["idempotency_keys"] == rows["login_attempts"] == 0
 
 
-async def test_dead_entries_are_kept_for_an_operator_and_waiting_ones_until_delivered(
+async def test_entries_are_kept_while_they_are_tried_and_dead_ones_for_an_operator(
     stored: Backend, open_providers: OpenProvider
 ) -> None:
     provider: Provider = await open_providers(stored, outbox_dead_ttl=3 * DAY)
@@ -232,16 +232,23 @@ async def test_dead_entries_are_kept_for_an_operator_and_waiting_ones_until_deli
     async with database.transaction() as tx:
         now = provider.clock.now()
         await outbox.add(tx, "test", [{"n": n} for n in range(4)], now=now)
-        for entry in await outbox.claim(tx, ["test"], now=now, lease=DAY, limit=3):
+        tried, *dead = await outbox.claim(tx, ["test"], now=now, lease=DAY, limit=4)
+        await outbox.retry(tx, tried, due_at=now + DAY / 24, error="away")
+        for entry in dead:
             await outbox.give_up(tx, entry, now=now, error="gone")
+        # Nobody delivers this one: of mail that was turned off, or of a later version.
+        await outbox.add(tx, "mail_notice", [{"to": "anna@people.example"}], now=now)
     provider.clock.move(days=3, seconds=-60)
     await clean_up(provider)
-    assert (await count_rows(provider))["outbox"] == 4
+    assert (await count_rows(provider))["outbox"] == 5
 
     provider.clock.move(seconds=120)
     await clean_up(provider)
 
     assert (await count_rows(provider))["outbox"] == 1
+    async with database.transaction() as tx:
+        (left,) = await outbox.claim(tx, ["test"], now=provider.clock.now(), lease=DAY, limit=4)
+        assert left.id == tried.id
 
 
 async def test_the_audit_log_is_never_purged(provider: Provider) -> None:

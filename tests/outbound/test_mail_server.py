@@ -15,7 +15,7 @@ from authsvc.outbound import OutboundError, breakers, mail_message
 from authsvc.outbound.breakers import FAILURES
 from authsvc.outbound.errors import BreakerOpen
 from authsvc.outbound.mail_message import Mail
-from authsvc.outbound.mail_server import MailServer
+from authsvc.outbound.mail_server import DOMAIN_FAILURES, MailServer
 from authsvc.protocol.mail_address import MailAddress
 from tests.mail_catcher import PASSWORD, USER, MailCatcher, Security, open_mail_catcher
 
@@ -188,8 +188,8 @@ async def test_a_connection_that_the_server_has_closed_is_replaced() -> None:
 async def test_a_server_that_hangs_is_given_up_and_then_left_alone(catcher: MailCatcher) -> None:
     catcher.held.clear()
     server = client(catcher, timeout=timedelta(seconds=0.3))
-    for _ in range(FAILURES):
-        failed = await failure(server)
+    for number in range(FAILURES):
+        failed = await failure(server, to=f"anna@people{number}.example")
         assert (failed.temporary, failed.reason) == (True, "the mail server took too long")
     connections = catcher.connections
     assert connections == FAILURES, "what was given up in the middle is used no more"
@@ -204,16 +204,61 @@ async def test_a_server_is_left_alone_until_a_message_has_gone_through(
     monkeypatch.setattr(breakers, "RECOVERY_SECONDS", 1e-9)
     catcher.held.clear()
     server = client(catcher, timeout=timedelta(seconds=0.3))
-    for _ in range(FAILURES):
+    for number in range(FAILURES):
         assert not server.is_left_alone()
-        await failure(server)
+        await failure(server, to=f"anna@people{number}.example")
     # Its time is over at once, but whether it is back nobody knows before one has tried.
     assert server.is_left_alone()
+    assert not server.is_shut_off()
     await failure(server)
     assert server.is_left_alone()
     catcher.held.set()
     await server.send(mail())
     assert not server.is_left_alone()
+    await server.rest()
+
+
+@pytest.mark.parametrize("drips", [False, True])
+async def test_silence_about_a_receiver_is_held_against_the_domain_alone(
+    catcher: MailCatcher, drips: bool
+) -> None:
+    catcher.tarpits["tar.example"] = drips
+    server = client(catcher, timeout=timedelta(seconds=0.5))
+    for number in range(DOMAIN_FAILURES):
+        failed = await failure(server, to=f"person{number}@tar.example")
+        assert failed.temporary
+        assert failed.reason == "the mail server was silent about the receiver"
+    with pytest.raises(BreakerOpen):
+        await server.send(mail("another@TAR.example"))
+    # However many such domains there are, the server is left alone for none of them.
+    for number in range(FAILURES):
+        catcher.tarpits[f"tar{number}.example"] = drips
+        await failure(server, to=f"anna@tar{number}.example")
+    assert not server.is_left_alone()
+    await server.send(mail())
+    assert (await catcher.take()).receivers == [TO]
+    await server.rest()
+
+
+async def test_a_domain_is_left_alone_until_one_of_its_own_has_gone_through(
+    catcher: MailCatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breakers, "RECOVERY_SECONDS", 1e-9)
+    catcher.tarpits["tar.example"] = False
+    server = client(catcher, timeout=timedelta(seconds=0.5))
+    for _ in range(DOMAIN_FAILURES):
+        await failure(server, to="anna@tar.example")
+    # Its time is over: one tries, and the others are not sent along.
+    catcher.asked.clear()
+    trying = asyncio.create_task(failure(server, to="anna@tar.example"))
+    await asyncio.wait_for(catcher.asked.wait(), 10)
+    with pytest.raises(BreakerOpen):
+        await server.send(mail("eve@tar.example"))
+    await trying
+    catcher.tarpits.clear()
+    await server.send(mail("anna@tar.example"))
+    await asyncio.gather(*(server.send(mail("anna@tar.example")) for _ in range(3)))
+    assert catcher.caught.qsize() == 4
     await server.rest()
 
 

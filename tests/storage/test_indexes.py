@@ -1,6 +1,7 @@
 """Every statement of a day's work finds its rows by an index, on tables that are large."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -10,6 +11,9 @@ from sqlalchemy import Connection, event, text
 from authsvc.jobs.deliver_outbox import deliver_outbox
 from authsvc.jobs.end_expired_sessions import end_expired_sessions
 from authsvc.jobs.purge_expired import purge_expired
+from authsvc.storage.database import Transaction
+from authsvc.storage.outbox import claim as claim_entries
+from authsvc.storage.password_resets import PasswordReset, count_password_resets
 from tests.attacks.journey import travel
 from tests.conftest import Backend, OpenProvider
 from tests.provider import Provider
@@ -124,6 +128,84 @@ async def test_every_statement_of_a_days_work_uses_an_index(busy: Provider) -> N
                 problems[statement] = found
         await connection.rollback()
     assert problems == {}
+
+
+async def test_what_is_due_of_a_kind_is_found_by_the_index_of_what_waits(busy: Provider) -> None:
+    """Whatever waits of other kinds, and however much is dead."""
+    database = busy.resources.database
+    now = busy.clock.now()
+    async with database.transaction() as tx:
+        await tx.execute(
+            text(
+                "INSERT INTO outbox (id, kind, payload, attempts, created_at, due_at, failed_at)"
+                " SELECT 'x' || n, CASE n % 2 WHEN 0 THEN 'webhook' ELSE 'mail_notice' END,"
+                " '{\"webhook_id\": \"w\"}', 0, now(), now() - n * interval '1 second',"
+                " CASE n % 2 WHEN 0 THEN NULL ELSE now() END"
+                f" FROM generate_series(1, {10 * ROWS}) n"
+            )
+        )
+        await tx.execute(text("ANALYZE outbox"))
+    kinds, lease = ["mail_notice", "password_reset"], timedelta(minutes=1)
+
+    async def claim(tx: Transaction) -> object:
+        return await claim_entries(tx, kinds, now=now, lease=lease, limit=40, full=["w"])
+
+    (plan,) = await _plans(busy, claim)
+    used = [*_indexes(plan)]
+    assert used.count("ix_outbox_waiting_kind_due_at") == len(kinds), plan
+    assert [*_problems(plan)] == []
+
+
+async def test_links_of_a_person_that_are_good_are_found_by_their_index(busy: Provider) -> None:
+    """Also where many of the person are over and not purged yet."""
+    account = await busy.create_user()
+    async with busy.resources.database.transaction() as tx:
+        await tx.execute(
+            text(
+                "INSERT INTO password_resets (token_hash, user_id, binding, created_at, expires_at)"
+                " SELECT sha256(('x' || n)::bytea), :user, sha256('x'::bytea), now(),"
+                f" now() - n * interval '1 minute' FROM generate_series(1, {ROWS}) n"
+            ),
+            {"user": account.id},
+        )
+        await tx.execute(text("ANALYZE password_resets"))
+
+    async def count(tx: Transaction) -> object:
+        reset = PasswordReset(account.id, bytes(32))
+        return await count_password_resets(tx, reset, now=busy.clock.now())
+
+    (plan,) = await _plans(busy, count)
+    assert [*_indexes(plan)] == ["ix_password_resets_links_user_id_expires_at"]
+
+
+async def _plans(
+    provider: Provider, work: Callable[[Transaction], Awaitable[object]]
+) -> list[dict[str, Any]]:
+    """Return how the statements of ``work`` are executed."""
+    statements: list[tuple[str, Any]] = []
+
+    def remember(_c: Any, _u: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        statements.append((statement, parameters))
+
+    database = provider.resources.database
+    engine = database.engine.sync_engine
+    async with database.transaction() as tx:
+        await tx.connection()
+        event.listen(engine, "before_cursor_execute", remember)
+        await work(tx)
+        event.remove(engine, "before_cursor_execute", remember)
+    async with database.engine.connect() as connection:
+        plans = [await connection.run_sync(_explain, *statement) for statement in statements]
+        await connection.rollback()
+    return plans
+
+
+def _indexes(node: dict[str, Any]) -> Iterator[str]:
+    """Yield the indexes that a plan reads, of tables of their own names."""
+    if "Index Name" in node and not node["Index Name"].startswith("pk_"):
+        yield node["Index Name"]
+    for child in node.get("Plans", ()):
+        yield from _indexes(child)
 
 
 def _explain(connection: Connection, statement: str, parameters: Any) -> dict[str, Any]:

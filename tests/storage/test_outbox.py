@@ -1,6 +1,7 @@
 """The outbox: nothing is lost, nothing is claimed by two, and the dead are kept."""
 
 import asyncio
+import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -166,6 +167,51 @@ async def test_what_is_due_longest_comes_first_and_only_of_the_kinds_asked_for(
     assert await _claim(database, now=later, kind="another") == []
     assert _numbers(await _claim(database, now=later, limit=2)) == [1, 2]
     assert _numbers(await _claim(database, now=later)) == [3]
+
+
+async def test_receivers_that_are_full_are_left_out_and_what_was_not_begun_goes_back(
+    provider: Provider,
+) -> None:
+    database = provider.resources.database
+    receivers: list[dict[str, str | None]] = [
+        {"webhook_id": "w"},
+        {"client_id": "c", "user_id": "u"},
+        {"user_id": "u"},
+    ]
+    payloads: list[dict[str, str | None]] = [*receivers, {"user_id": None}]
+    async with database.transaction() as tx:
+        await outbox.add(tx, KIND, [*payloads, *payloads], now=NOW)
+
+    async def claim(full: list[str], full_of_retries: list[str]) -> Counter[str]:
+        async with database.transaction() as tx:
+            entries = await outbox.claim(
+                tx, [KIND], now=NOW, lease=LEASE, limit=20,
+                full=full, full_of_retries=full_of_retries,
+            )  # fmt: skip
+            await outbox.give_back(tx, entries, now=NOW)
+            for entry in entries:
+                if "user_id" in entry.payload and entry.payload["user_id"] is None:
+                    assert entry.receiver == entry.id
+        return Counter(entry.payload.get("webhook_id") or entry.receiver for entry in entries)
+
+    assert len(await claim([], [])) == 5
+    found = await claim(["w", "c"], ["u"])
+    assert found["u"] == 2
+    assert not {"w", "c"} & set(found)
+    assert {entry["attempts"] for entry in await _stored(database)} == {0}
+    async with database.transaction() as tx:
+        (tried, *rest) = await outbox.claim(tx, [KIND], now=NOW, lease=LEASE, limit=20, full=["w"])
+        await outbox.retry(tx, tried, due_at=NOW, error="x")
+        await outbox.give_back(tx, rest, now=NOW)
+    found = await claim([], [tried.receiver])
+    assert sum(found.values()) == 7
+    # Whoever claimed it since keeps it.
+    async with database.transaction() as tx:
+        await outbox.give_back(tx, [tried], now=NOW - LEASE)
+        (late, *_) = await outbox.claim(tx, [KIND], now=NOW, lease=LEASE, limit=20)
+        await outbox.give_back(tx, [dataclasses.replace(late, attempts=9)], now=NOW)
+    (stored,) = [entry for entry in await _stored(database) if entry["id"] == late.id]
+    assert stored["due_at"] == NOW + LEASE
 
 
 async def test_nothing_to_add_is_no_statement(sqlite_provider: Provider) -> None:

@@ -3,17 +3,21 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from sqlalchemy import delete, select, text
+from structlog.testing import capture_logs
 
 from authsvc.identity.password_resets import PASSWORD_RESET
-from authsvc.jobs import scheduler
+from authsvc.jobs import deliver_outbox, scheduler
 from authsvc.jobs.deliver_mail import deliver_mail
 from authsvc.jobs.purge_expired import purge_expired
+from authsvc.logs import get_logger
 from authsvc.storage.audit import Origin
 from authsvc.storage.schema import metadata, outbox, password_resets
 from authsvc.storage.users import find_user, update_user
@@ -325,7 +329,8 @@ async def test_a_link_is_good_once_and_takes_all_others_along(
     assert replayed.status == 400
     # Nor would they be if the account were as it was.
     async with mailing.resources.database.reading() as tx:
-        assert list(await tx.execute(select(password_resets))) == []
+        rows = list(await tx.execute(select(password_resets)))
+    assert [row.binding for row in rows] == [b""]
     assert "This link is over" in replayed.text
     assert await can_sign_in(mailing, account, NEW)
 
@@ -406,6 +411,152 @@ async def test_a_link_dies_with_what_it_was_made_for(
         values = {"password": NEW, "password_again": NEW}
         assert (await browser.submit(page, values, button="#reset-submit")).status == 400
     assert not await can_sign_in(sqlite_mailing, account, NEW)
+
+
+@pytest.mark.parametrize("when", ["before the mail", "after the mail"])
+@pytest.mark.parametrize("what", ["disabled", "email"])
+async def test_no_link_comes_back_with_what_it_was_made_for(
+    mailing: Provider, catcher: MailCatcher, what: str, when: str
+) -> None:
+    """As an administrator does who shuts somebody out, and lets the person in again."""
+    account = await make_anna(mailing)
+    people, database = mailing.resources.people, mailing.resources.database
+
+    async def change_and_undo() -> None:
+        async with database.transaction() as tx:
+            if what == "disabled":
+                await people.disable(tx, account.id, ORIGIN)
+            else:
+                await people.update(tx, account.id, ORIGIN, {"email": "eve@evil.example"})
+        async with database.transaction() as tx:
+            if what == "disabled":
+                await people.enable(tx, account.id, ORIGIN)
+            else:
+                await people.update(tx, account.id, ORIGIN, {"email": ADDRESS})
+            await tx.execute(delete(outbox).where(outbox.c.kind != PASSWORD_RESET))
+
+    await ask(mailing, "anna")
+    if when == "before the mail":
+        await change_and_undo()
+        await deliver_mail(mailing.server)
+        assert catcher.caught.empty()
+    else:
+        link = await take_link(mailing, catcher)
+        await change_and_undo()
+        assert (await mailing.browser().get(link)).status == 400
+    # What is asked for from then on is good.
+    mailing.clock.move(seconds=1)
+    link = await get_link(mailing, catcher)
+    assert (await follow(mailing.browser(), link)).status == 200
+    assert await can_sign_in(mailing, account, NEW)
+
+
+async def test_a_link_that_is_made_while_its_person_is_disabled_is_good_for_nothing(
+    catcher: MailCatcher,
+    make_backend: Callable[[BackendName], Backend],
+    open_providers: OpenProvider,
+) -> None:
+    """Both lock the account first: whichever is second sees the other, and neither is ended."""
+    provider: Provider = await open_providers(make_backend("postgres"), **catcher.settings())
+    people, database = provider.resources.people, provider.resources.database
+    accounts = [
+        await provider.create_user(username=f"p{n}", email=f"p{n}@people.example")
+        for n in range(10)
+    ]
+    for number, account in enumerate(accounts):
+        origin = Origin("anonymous", f"192.0.{number}.1")
+        await provider.resources.password_resets.ask(account.username, origin)
+
+    async def disable(account: Account) -> None:
+        async with database.transaction() as tx:
+            await people.disable(tx, account.id, ORIGIN)
+
+    async with asyncio.timeout(20):
+        await asyncio.gather(deliver_mail(provider.server), *(disable(each) for each in accounts))
+    for account in accounts:
+        async with database.transaction() as tx:
+            await people.enable(tx, account.id, ORIGIN)
+    await deliver_mail(provider.server)
+
+    links = [link_in((await catcher.take()).text) for _ in range(catcher.caught.qsize())]
+    for link in links:
+        assert (await provider.browser().get(link)).status == 400
+
+
+async def test_links_that_are_void_keep_nobody_from_another(
+    mailing: Provider, catcher: MailCatcher
+) -> None:
+    account = await make_anna(mailing)
+    for _ in range(3):
+        await get_link(mailing, catcher)
+    await ask(mailing, "anna")
+    await deliver_mail(mailing.server)
+    assert catcher.caught.empty(), "three are good"
+    other = await mailing.resources.people.hash_new_password("yet another horse", names=())
+    async with mailing.resources.database.transaction() as tx:
+        # As a sign-in does that puts the hash under newer parameters.
+        await update_user(tx, account.id, {"password_hash": other}, now=mailing.clock.now())
+    link = await get_link(mailing, catcher)
+    assert (await follow(mailing.browser(), link)).status == 200
+
+
+async def test_one_person_is_mailed_twenty_links_a_day_and_nobody_is_told(
+    catcher: MailCatcher, backend: Backend, open_providers: OpenProvider
+) -> None:
+    provider: Provider = await open_providers(
+        backend, **catcher.settings(), password_reset_ttl=timedelta(seconds=61)
+    )
+    account = await make_anna(provider)
+    other = await provider.create_user(username="bob", email="bob@people.example")
+    clock, resets = provider.clock, provider.resources.password_resets
+    tomorrow = (clock.now() + timedelta(days=1)).replace(hour=0, minute=0, second=1)
+    clock.move(seconds=(tomorrow - clock.now()).total_seconds())
+
+    async def mailed(name: str, times: int) -> int:
+        for number in range(times):
+            clock.move(seconds=62)
+            await resets.ask(name, Origin("anonymous", f"192.0.{number}.1"))
+            await deliver_mail(provider.server)
+        caught = [await catcher.take() for _ in range(catcher.caught.qsize())]
+        return len(caught)
+
+    assert await mailed("anna", 23) == 20
+    # Another's are counted apart, and voiding clears nothing.
+    assert await mailed("bob", 1) == 1
+    async with provider.resources.database.transaction() as tx:
+        await provider.resources.people.disable(tx, account.id, ORIGIN)
+        await provider.resources.people.enable(tx, account.id, ORIGIN)
+    assert await mailed("anna", 1) == 0
+    asked = await ask(provider, "anna")
+    assert (asked.status, asked.text) == (200, (await ask(provider, other.username)).text)
+    clock.move(days=1)
+    assert await mailed("anna", 1) == 1
+
+
+async def test_no_answer_under_a_link_lets_the_browser_tell_where_it_came_from(
+    catcher: MailCatcher, sqlite_backend: Backend, open_providers: OpenProvider
+) -> None:
+    provider: Provider = await open_providers(
+        sqlite_backend,
+        **catcher.settings(),
+        rate_limits=True,
+        rate_limit_password_address="4/minute",
+        max_body_bytes=2_000,
+    )
+    http = provider.browser().http
+    page = "/password/reset?token=secret"
+    answers = [
+        await http.get(page),
+        await http.put(page),
+        await http.get("/password/reset/?token=secret"),
+        await http.post(page, data={"token": "x" * 4_000}),
+        await http.post(page, data={"token": ["x", "y"]}),
+        await http.post(page, content=b"\xff=", headers={"Content-Type": "text/plain"}),
+        *[await http.get(page) for _ in range(3)],
+    ]
+    assert {answer.status_code for answer in answers} == {400, 404, 405, 413, 429}
+    for answer in answers:
+        assert answer.headers["referrer-policy"] == "no-referrer", answer.status_code
 
 
 async def test_what_changes_while_the_new_password_is_hashed_counts(
@@ -548,12 +699,29 @@ async def test_a_mail_that_is_sent_again_has_the_same_link(
     assert (await follow(mailing.browser(), link_in(first.text))).status == 200
 
 
-async def test_a_mail_that_is_late_is_not_sent(mailing: Provider, catcher: MailCatcher) -> None:
+async def test_a_mail_that_is_late_is_not_sent(
+    mailing: Provider, catcher: MailCatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dropped() -> float:
+        labels = {"kind": PASSWORD_RESET, "outcome": "dropped"}
+        return REGISTRY.get_sample_value("authsvc_outbox_entries_total", labels) or 0
+
+    before = dropped()
     await make_anna(mailing)
-    await ask(mailing, "anna")
-    mailing.clock.move(minutes=31)
-    await deliver_mail(mailing.server)
+    for name in ("anna", "nobody"):
+        await ask(mailing, name)
+    # Still good for some seconds, which the mail may take.
+    mailing.clock.move(minutes=29, seconds=40)
+    with capture_logs() as lines:
+        monkeypatch.setattr(deliver_outbox, "log", get_logger("deliver_outbox"))
+        await deliver_mail(mailing.server)
     assert catcher.caught.empty()
+    assert dropped() == before + 2
+    told = [line for line in lines if line["event"] == "outbox_entry_dropped"]
+    # It is the same for people and for nobody here, too.
+    assert {line["reason"] for line in told} == {"the link was over before its mail was sent"}
+    assert len(told) == 2
+    assert "user.password_reset_asked" not in await events(mailing)
     async with mailing.resources.database.reading() as tx:
         assert list(await tx.execute(select(outbox))) == []
 

@@ -1,6 +1,7 @@
 """Webhooks, end to end: what happens is posted to who wants to know, signed, until it is taken."""
 
 import asyncio
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -188,6 +189,31 @@ async def test_one_that_is_slow_holds_up_no_other(
     assert not delivering.done()
     slow.may_answer.set()
     await delivering
+
+
+async def test_events_that_a_receiver_answers_with_500_hold_up_none_of_its_others(
+    teller: Provider, receiver: EventReceiver
+) -> None:
+    async def stumble(request: ReceivedRequest) -> Answer:
+        answer = await receiver.answer(request)
+        bad = receiver.received[-1].event["data"]["subject"] == "bad"
+        return Answer(500) if bad else answer
+
+    receiver.web.handle(receiver.path, stumble)
+    await receiver.register(teller, "user.created")
+    for _ in range(20):
+        await record_event(teller, subject="bad")
+    await deliver_webhooks(teller.server)
+    for _ in range(20):
+        await record_event(teller, subject="good")
+    await deliver_webhooks(teller.server)
+
+    told = Counter(message.event["data"]["subject"] for message in receiver.received)
+    assert told == {"bad": 20, "good": 20}
+    left = await entries(teller)
+    assert {(entry.attempts, entry.last_error) for entry in left} == {
+        (1, "the receiver answered 500")
+    }
 
 
 async def test_receivers_that_hang_hold_up_no_logout_notice(
